@@ -1,0 +1,3 @@
+module cai
+
+go 1.26.0
