@@ -103,7 +103,7 @@ func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply 
 	}
 	return &dataset.Critique{
 		Prompt: conv, Response: reply,
-		Principle: p.Hash(), Judge: c.ID.Hash(),
+		Principle: dataset.Hash(p.Hash()), Judge: c.ID.Hash(),
 		Probability: v.Probability, Coverage: v.Coverage,
 		Text: strings.TrimSpace(r.Text), Truncated: r.Truncated,
 		PromptTokens: v.PromptTokens + r.PromptTokens, Tokens: r.OutputTokens,

@@ -84,6 +84,7 @@ type Question struct {
 	Prompt        dataset.Conversation
 	First, Second string // the replies in the slots (A) and (B)
 	Principle     *constitution.Principle
+	Sample        int // from 0; moves the seed
 }
 
 // Answer is a judge's distribution over the two slots. Its fields are those of
@@ -133,10 +134,10 @@ func TemplateHash() dataset.Hash {
 func (j *Judge) Compare(ctx context.Context, q Question) (Answer, error) {
 	c, err := llm.Choose(ctx, j.Model, llm.Request{
 		Messages: []llm.Message{{Role: "user", Content: Render(q)}},
-		Seed:     j.Seed,
+		Seed:     j.Seed + q.Sample*max(1, j.votes),
 	}, j.votes, "A", "B")
 	if err != nil {
-		return Answer{}, err
+		return Answer{Calls: c.Calls}, err
 	}
 	return Answer{
 		LPFirst: c.LogProb[0], LPSecond: c.LogProb[1],

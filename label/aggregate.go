@@ -208,3 +208,6 @@ func vote(z float64) float64 {
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// noTie is the log-probability of a tie where the judge was not offered one.
+var noTie = math.NaN()

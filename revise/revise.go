@@ -149,7 +149,7 @@ func (r *Reviser) next(ctx context.Context, conv dataset.Conversation, reply str
 func (r *Reviser) step(ctx context.Context, conv dataset.Conversation, cur dataset.Response, p *constitution.Principle, round int) (Step, error) {
 	s := Step{PrincipleID: p.ID, Revision: dataset.Revision{
 		Prompt: conv, Before: cur, Round: round,
-		Principle: p.Hash(), Judge: r.Judge.ID.Hash(),
+		Principle: dataset.Hash(p.Hash()), Judge: r.Judge.ID.Hash(),
 	}}
 	crit, err := r.Critic.Write(ctx, conv, cur.Text, p, nil)
 	if err != nil {
