@@ -1,0 +1,286 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+
+	"cai/dataset"
+)
+
+// Comparison is what a comparer says of a pair.
+type Comparison struct {
+	// Margin is the log-odds that First is the better reply; 0 is a tie. NaN
+	// says that there is no answer: the pair is skipped.
+	Margin float64
+	// First and Second are the replies' scores, if Scored. A judge compares
+	// without scoring.
+	First, Second float64
+	Scored        bool
+	// Ordinal tells that Margin only ranks, so that its size is no log-odds. A
+	// set with one such answer has no log loss, Brier score or calibration.
+	Ordinal bool
+}
+
+// Comparer compares the replies of a pair. It must not look at the label, and
+// must be safe for concurrent use if it is run with more than one job.
+type Comparer interface {
+	Compare(ctx context.Context, p *dataset.Pair) (Comparison, error)
+}
+
+// ErrAbstain is returned, wrapped or bare, by a comparer that gives no answer
+// to a pair: the pair is counted as skipped and the run goes on.
+var ErrAbstain = errors.New("no answer")
+
+// Options of an evaluation; the zero value is ready for use.
+type Options struct {
+	Seed      int64 // of the bootstrap
+	Bootstrap int   // resamples; fewer than MinResamples are raised to it
+	// Jobs is the number of pairs compared at the same time; 0 is one. It
+	// changes no figure.
+	Jobs int
+	// Subset names the subset that a pair belongs to, "" for none.
+	Subset func(*dataset.Pair) string
+	// Progress is called after each pair with the number of pairs read so far,
+	// never by two goroutines at a time.
+	Progress func(done int)
+}
+
+// Result is a pair with what a comparer said of it.
+type Result struct {
+	Pair *dataset.Pair
+	Comparison
+}
+
+// Why a pair is left out of the figures; the keys of [Set.Skipped].
+const (
+	SkipUnlabelled = "unlabelled"    // nobody has said which reply is better
+	SkipTiedLabel  = "tied_label"    // the label is 1/2: there is no chosen reply
+	SkipBadLabel   = "invalid_label" // the label is no probability
+	SkipAbstained  = "abstained"     // the comparer gave no answer
+	SkipNaN        = "not_a_number"  // the margin or the difference of scores is NaN
+)
+
+// Run asks c about every labelled pair and sums up its answers under the given
+// name. It reads pairs as they come and keeps some hundred bytes of each,
+// never its texts.
+//
+// An error of the sequence or of the comparer ends the run and is returned with
+// the figures over the pairs before it; to leave out bad records, filter the
+// sequence.
+func Run(ctx context.Context, name string, pairs iter.Seq2[*dataset.Pair, error], c Comparer, o Options) (Set, error) {
+	col := newCollector(o)
+	var err error
+	if o.Jobs > 1 {
+		err = runParallel(ctx, pairs, c, col, o.Jobs)
+	} else {
+		err = each(ctx, pairs, func(p *dataset.Pair) error { return col.ask(ctx, c, p) })
+	}
+	return col.set(name), err
+}
+
+// each calls f with every pair until something fails.
+func each(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], f func(*dataset.Pair) error) error {
+	for p, err := range pairs {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = f(p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runParallel reads pairs in the caller's goroutine and compares them in jobs
+// others; it returns when all of them have.
+func runParallel(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], c Comparer, col *collector, jobs int) error {
+	g, gctx := errgroup.WithContext(ctx)
+	work := make(chan *dataset.Pair)
+	for range jobs {
+		g.Go(func() error {
+			for p := range work {
+				if err := col.ask(gctx, c, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	readErr := each(gctx, pairs, func(p *dataset.Pair) error {
+		select {
+		case work <- p:
+			return nil
+		case <-gctx.Done():
+			return gctx.Err()
+		}
+	})
+	close(work)
+	// A comparer's error cancels the reading, so it is the one to report.
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return readErr
+}
+
+// Evaluate sums up answers that are there already, such as those of a training
+// run on its holdout, exactly as [Run] does.
+func Evaluate(name string, results []Result, o Options) Set {
+	col := newCollector(o)
+	for _, r := range results {
+		if why := skipLabel(r.Pair.P); why != "" {
+			col.skip(why)
+		} else {
+			col.add(r.Pair, r.Comparison)
+		}
+	}
+	return col.set(name)
+}
+
+// row is what is kept of a pair. Everything is turned to the chosen reply, so
+// that the order of the replies is forgotten here.
+type row struct {
+	cluster dataset.Hash // of the prompt
+	subset  string
+	margin  float64 // log-odds for the chosen reply
+	diff    float64 // score of chosen − of rejected
+	p       float64 // the label of the chosen reply, above 1/2
+	length  float64 // code points of chosen − of rejected
+	null    [3]int8 // sign of each baseline's margin for the chosen reply
+}
+
+// collector gathers rows; its methods may be called concurrently.
+type collector struct {
+	o       Options
+	mu      sync.Mutex
+	rows    []row
+	names   map[string]string // subsets, so that a name is kept once
+	skipped map[string]int
+	ordinal bool
+	done    int
+}
+
+func newCollector(o Options) *collector {
+	return &collector{o: o, names: map[string]string{}, skipped: map[string]int{}}
+}
+
+// skipLabel tells why a pair with this label can't be evaluated, if so.
+func skipLabel(p float64) string {
+	switch {
+	case math.IsNaN(p):
+		return SkipUnlabelled
+	case p < 0 || p > 1:
+		return SkipBadLabel
+	case p == 0.5:
+		return SkipTiedLabel
+	}
+	return ""
+}
+
+// ask compares one pair and keeps the answer. A pair that can't count is not
+// compared, since a judge's answer is expensive.
+func (c *collector) ask(ctx context.Context, by Comparer, p *dataset.Pair) error {
+	if why := skipLabel(p.P); why != "" {
+		c.skip(why)
+		return nil
+	}
+	a, err := by.Compare(ctx, p)
+	switch {
+	case errors.Is(err, ErrAbstain):
+		c.skip(SkipAbstained)
+	case err != nil && p.Source.File != "":
+		return fmt.Errorf("%s:%d: compare: %w", p.Source.File, p.Source.Line, err)
+	case err != nil:
+		return fmt.Errorf("compare: %w", err)
+	default:
+		c.add(p, a)
+	}
+	return nil
+}
+
+func (c *collector) add(p *dataset.Pair, a Comparison) {
+	diff := a.Margin
+	if a.Scored {
+		diff = a.First - a.Second
+	}
+	if math.IsNaN(a.Margin) || math.IsNaN(diff) {
+		c.skip(SkipNaN)
+		return
+	}
+	r := row{
+		cluster: p.Prompt.Hash(),
+		margin:  a.Margin, diff: diff, p: p.P,
+		length: float64(utf8.RuneCountInString(p.First.Text) - utf8.RuneCountInString(p.Second.Text)),
+	}
+	turn := 1.0
+	if p.P < 0.5 {
+		turn = -1
+		r.p = 1 - p.P
+	}
+	// Adding 0 makes -0 a 0, so that a turned tie sorts as one that isn't.
+	r.margin, r.diff, r.length = turn*r.margin+0, turn*r.diff+0, turn*r.length+0
+	for i, b := range baselines {
+		n, _ := baseline(b.score).Compare(context.Background(), p) // never fails
+		r.null[i] = sign(turn * n.Margin)
+	}
+	subset := ""
+	if c.o.Subset != nil {
+		subset = c.o.Subset(p)
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if subset != "" {
+		// Cloned, since the name may be a part of a record's whole text.
+		if _, ok := c.names[subset]; !ok {
+			s := strings.Clone(subset)
+			c.names[s] = s
+		}
+		r.subset = c.names[subset]
+	}
+	c.rows = append(c.rows, r)
+	c.ordinal = c.ordinal || a.Ordinal
+	c.progress()
+}
+
+func (c *collector) skip(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skipped[why]++
+	c.progress()
+}
+
+func (c *collector) progress() {
+	c.done++
+	if c.o.Progress != nil {
+		c.o.Progress(c.done)
+	}
+}
+
+func (c *collector) set(name string) Set {
+	s := summarise(c.rows, c.ordinal, c.o)
+	s.Name = name
+	s.Skipped = maps.Clone(c.skipped)
+	return s
+}
+
+func sign(x float64) int8 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return 0
+}
