@@ -53,9 +53,14 @@ func summarise(rows []row, ordinal bool, o Options) Set {
 		diff[i], length[i] = r.diff, r.length
 	}
 	s.LengthSpearman = Figure(Spearman(diff, length))
-	s.Figures = figures(rows, o)
+	fig, point, samples := figures(rows, o)
+	s.Figures = fig
 	if !ordinal && n > 0 {
-		s.calibration(rows, o)
+		logLossCI := interval(samples[colLogLoss], point[colLogLoss], Interval{0, MaxLogOdds})
+		brierCI := interval(samples[colBrier], point[colBrier], Interval{0, 1})
+		s.LogLoss, s.LogLossCI = Figure(point[colLogLoss]), &logLossCI
+		s.Brier, s.BrierCI = Figure(point[colBrier]), &brierCI
+		s.ECE = Figure(calibrationError(rows))
 	}
 
 	// The sort is stable, so within a subset the order stays the rows' own.
@@ -66,7 +71,7 @@ func summarise(rows []row, ordinal bool, o Options) Set {
 			j++
 		}
 		if rows[i].subset != "" {
-			s.Subsets[rows[i].subset] = figures(rows[i:j], o)
+			s.Subsets[rows[i].subset], _, _ = figures(rows[i:j], o)
 		}
 		i = j
 	}
@@ -87,65 +92,74 @@ func compareRows(a, b row) int {
 	)
 }
 
-// tabulate puts f of every row into a table by cluster.
-func tabulate(rows []row, width int, f func(r *row, out []float64)) *table {
-	t := newTable(width)
-	values := make([]float64, width)
+// The columns of a set's table; each baseline has one from colNull on.
+const (
+	colAccuracy = iota
+	colLogLoss
+	colBrier
+	colNull
+)
+
+// tabulate sums up rows, which are sorted by cluster.
+func tabulate(rows []row) *table {
+	t := &table{}
 	for i := range rows {
-		if i == 0 || rows[i].cluster != rows[i-1].cluster {
+		r := &rows[i]
+		if i == 0 || r.cluster != rows[i-1].cluster {
 			t.next()
 		}
-		f(&rows[i], values)
-		t.add(values...)
+		t.add(
+			correct(r.margin, r.p), logLoss(r.margin, r.p), brier(r.margin, r.p),
+			correct(float64(r.null[0]), r.p),
+			correct(float64(r.null[1]), r.p),
+			correct(float64(r.null[2]), r.p),
+		)
 	}
 	return t
 }
 
-// figures computes the accuracies of rows, which are sorted by cluster.
-func figures(rows []row, o Options) Figures {
-	k := len(baselines)
-	f := Figures{
-		N:           len(rows),
-		Baselines:   make(map[string]Figure, k),
-		BaselinesCI: make(map[string]Interval, k),
+// figures computes the accuracies of rows, and gives what the losses need:
+// means and resamples of the table's columns.
+func figures(rows []row, o Options) (f Figures, point [columns]float64, samples [columns][]float64) {
+	t := tabulate(rows)
+	point, samples = t.means(), t.resample(o)
+	f = Figures{
+		N: len(rows), Prompts: len(t.sums),
+		Accuracy:    Figure(point[colAccuracy]),
+		Baselines:   make(map[string]Figure, len(baselines)),
+		BaselinesCI: make(map[string]Interval, len(baselines)),
 	}
-	// Columns: accuracy, each baseline's, then the difference to each.
-	t := tabulate(rows, 1+2*k, func(r *row, out []float64) {
-		out[0] = correct(r.margin, r.p)
-		for i := range k {
-			out[1+i] = correct(float64(r.null[i]), r.p)
-			out[1+k+i] = out[0] - out[1+i]
-		}
-		if r.margin == 0 {
+	for i := range rows {
+		if rows[i].margin == 0 {
 			f.Ties++
 		}
-	})
-	f.Prompts = t.clusters()
-	bounds := make([]Interval, t.width)
-	for i := range bounds {
-		bounds[i] = Interval{0, 1}
-		if i > k {
-			bounds[i] = Interval{-1, 1}
-		}
 	}
-	point, ci := t.means(), t.intervals(o, bounds)
-	f.Accuracy, f.CI = Figure(point[0]), ci[0]
 	best := 0
-	for i, b := range baselines {
-		f.Baselines[b.name], f.BaselinesCI[b.name] = Figure(point[1+i]), ci[1+i]
-		if point[1+i] > point[1+best] {
+	for i := range baselines {
+		if point[colNull+i] > point[colNull+best] {
 			best = i
 		}
 	}
-	f.Delta, f.DeltaCI = Figure(point[1+k+best]), ci[1+k+best]
 	if f.N > 0 {
 		f.BestBaseline = baselines[best].name
 	}
-	return f
+	// The difference comes first, since interval sorts the samples.
+	f.Delta = Figure(point[colAccuracy] - point[colNull+best])
+	delta := slices.Clone(samples[colAccuracy])
+	for i := range delta {
+		delta[i] -= samples[colNull+best][i]
+	}
+	f.DeltaCI = interval(delta, float64(f.Delta), Interval{-1, 1})
+	f.CI = interval(samples[colAccuracy], point[colAccuracy], Interval{0, 1})
+	for i, b := range baselines {
+		f.Baselines[b.name] = Figure(point[colNull+i])
+		f.BaselinesCI[b.name] = interval(samples[colNull+i], point[colNull+i], Interval{0, 1})
+	}
+	return f, point, samples
 }
 
-// calibration computes the figures that need the margins to be log-odds.
-func (s *Set) calibration(rows []row, o Options) {
+// calibrationError is the ECE of rows.
+func calibrationError(rows []row) float64 {
 	conf, corr := make([]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
 		conf[i], corr[i] = Sigmoid(math.Abs(clamp(r.margin))), 0.5
@@ -156,11 +170,5 @@ func (s *Set) calibration(rows []row, o Options) {
 			corr[i] = 1 - r.p
 		}
 	}
-	s.ECE = Figure(ECE(conf, corr, ECEBins))
-	t := tabulate(rows, 2, func(r *row, out []float64) {
-		out[0], out[1] = logLoss(r.margin, r.p), brier(r.margin, r.p)
-	})
-	point, ci := t.means(), t.intervals(o, []Interval{{0, MaxLogOdds}, {0, 1}})
-	s.LogLoss, s.LogLossCI = Figure(point[0]), &ci[0]
-	s.Brier, s.BrierCI = Figure(point[1]), &ci[1]
+	return ECE(conf, corr, ECEBins)
 }
