@@ -1,0 +1,320 @@
+package rm
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+
+	"cai/dataset"
+)
+
+// ErrNoPairs tells that there was no pair to train on.
+var ErrNoPairs = errors.New("no labelled pair of two different replies to train on")
+
+// labelOne is the probability 1 in fixed point. Labels are averaged as
+// integers, so that the mean of duplicates does not hang on their order, nor on
+// which reply stood first.
+const labelOne = 1 << 30
+
+// row is one usable pair: features of both replies, a being the one with the
+// smaller hash, and the label's P(a is better).
+type row struct {
+	key    dataset.Hash
+	u      float64       // place of the prompt in [0, 1), by the seed
+	prompt dataset.Hash  // its hash
+	pair   *dataset.Pair // only where it may come into the holdout
+	a, b   []entry
+	style  []float32 // of a, then of b
+	label  int64     // sum over duplicates, of labelOne
+	n      int64     // duplicates
+	swap   bool      // the pair's Second is a
+}
+
+func (r *row) p() float64 { return float64(r.label) / float64(r.n*labelOne) }
+
+// textsKept bounds for how many prompts every pair is held with its texts:
+// until it is certain that no part of the split comes out empty.
+const textsKept = 200
+
+// batch is what a feature worker does at once.
+const batch = 64
+
+// collect reads the pairs and turns them into rows, ordered by the hashes of
+// the pairs, each once.
+func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec, o Options) ([]row, map[string]int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	skipped := map[string]int{}
+	var (
+		in     = make(chan []*dataset.Pair)
+		mu     sync.Mutex
+		rows   []row
+		few    = map[dataset.Hash]struct{}{} // different prompts, while they are few
+		copied bool                          // few has reached textsKept
+		wg     sync.WaitGroup
+	)
+	finish := func(out []row) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !copied {
+			for i := range out {
+				few[out[i].prompt] = struct{}{}
+			}
+			if len(few) >= textsKept {
+				copied = true
+				for i := range rows {
+					dropText(&rows[i], o.Holdout)
+				}
+			}
+		}
+		if copied {
+			for i := range out {
+				dropText(&out[i], o.Holdout)
+			}
+		}
+		rows = append(rows, out...)
+	}
+	for range runtime.GOMAXPROCS(0) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			e := newExtractor(s)
+			var scratch []entry
+			for b := range in {
+				if ctx.Err() != nil {
+					continue
+				}
+				out := make([]row, len(b))
+				for i, p := range b {
+					scratch = e.row(p, o.Seed, scratch, &out[i])
+				}
+				finish(out)
+			}
+		}()
+	}
+	var err error
+	var next []*dataset.Pair
+	read := 0
+	send := func() {
+		select {
+		case in <- next:
+		case <-ctx.Done():
+		}
+		next = nil
+		if o.Progress != nil {
+			o.Progress("features", read, 0)
+		}
+	}
+	for p, e := range pairs {
+		if e != nil {
+			err = e
+			break
+		}
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		switch {
+		case p.First.Text == p.Second.Text:
+			skipped[SkippedIdentical]++
+			continue
+		case !p.Labelled():
+			skipped[SkippedUnlabelled]++
+			continue
+		case !(p.P >= 0 && p.P <= 1):
+			err = fmt.Errorf("%s:%d: label %v is no probability", p.Source.File, p.Source.Line, p.P)
+		}
+		if err != nil {
+			break
+		}
+		read++
+		if next = append(next, p); len(next) == batch {
+			send()
+		}
+	}
+	if err != nil {
+		cancel() // what is queued is not wanted any more
+	} else if len(next) > 0 {
+		send()
+	}
+	close(in)
+	wg.Wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, skipped, err
+	}
+	return merge(rows, skipped), skipped, nil
+}
+
+// dropText forgets the texts of a row that the split cannot put into the
+// holdout.
+func dropText(r *row, holdout float64) {
+	if r.u >= holdout {
+		r.pair = nil
+	}
+}
+
+// row fills r from one pair.
+func (e *extractor) row(p *dataset.Pair, seed int64, scratch []entry, r *row) []entry {
+	k := p.Key()
+	*r = row{key: k.Hash, prompt: k.Prompt, u: place(k.Prompt, seed), pair: p, swap: k.Swapped, n: 1}
+	a, b := p.First.Text, p.Second.Text
+	// The same rounding whichever reply stands first: P and 1 − P together may
+	// miss 1 by 2^-54, and that is rounded away.
+	r.label = int64(math.Round(p.P * labelOne))
+	if k.Swapped {
+		a, b = b, a
+		r.label = labelOne - r.label
+	}
+	if e.style {
+		r.style = make([]float32, 2*len(styleNames))
+	}
+	e.setPrompt(p.Prompt)
+	half := len(r.style) / 2
+	scratch = e.reply(a, scratch[:0], r.style[:half])
+	n := len(scratch)
+	scratch = e.reply(b, scratch, r.style[half:])
+	both := slices.Clone(scratch)
+	r.a, r.b = both[:n:n], both[n:]
+	return scratch
+}
+
+// place gives the prompt's place in [0, 1) under the seed: uniform over
+// prompts, and the same for one prompt wherever it occurs.
+func place(prompt dataset.Hash, seed int64) float64 {
+	h := mix(uint64(seed) + 0x9e3779b97f4a7c15)
+	h = follow(h, binary.LittleEndian.Uint64(prompt[:8]))
+	h = follow(h, binary.LittleEndian.Uint64(prompt[8:]))
+	return float64(h>>11) / (1 << 53)
+}
+
+// merge orders the rows by the hashes of their pairs and makes one of
+// duplicates, whose labels it averages.
+func merge(rows []row, skipped map[string]int) []row {
+	slices.SortFunc(rows, func(x, y row) int {
+		if c := bytes.Compare(x.key[:], y.key[:]); c != 0 {
+			return c
+		}
+		return before(x.pair, y.pair)
+	})
+	out := rows[:0]
+	for _, r := range rows {
+		if len(out) > 0 && out[len(out)-1].key == r.key {
+			last := &out[len(out)-1]
+			last.label += r.label
+			last.n++
+			skipped[SkippedDuplicate]++
+			continue
+		}
+		out = append(out, r)
+	}
+	clear(rows[len(out):])
+	return out
+}
+
+// before orders duplicates by their place in the input, so that which of them
+// stands for the others in the holdout does not hang on timing.
+func before(x, y *dataset.Pair) int {
+	if x == nil || y == nil {
+		return 0
+	}
+	if c := bytes.Compare([]byte(x.Source.File), []byte(y.Source.File)); c != 0 {
+		return c
+	}
+	if c := x.Source.Line - y.Source.Line; c != 0 {
+		return c
+	}
+	return x.Source.Sub - y.Source.Sub
+}
+
+// split orders the rows as training, validation, holdout, each by hash, and
+// gives the numbers of the first two. All pairs of a prompt fall into one part:
+// below the holdout's share of [0, 1) by the prompt's place, then validation,
+// then training. Where so few prompts leave a part empty, the prompts are dealt
+// by rank instead; fewer than three of them are all trained on.
+func split(rows []row, holdout float64) (train, validation int) {
+	prompts := map[dataset.Hash]float64{}
+	for i := range rows {
+		prompts[rows[i].prompt] = rows[i].u
+	}
+	lo, hi := holdout, holdout+(1-holdout)*validationShare
+	n := [3]int{}
+	for _, u := range prompts {
+		n[part(u, lo, hi)]++
+	}
+	if n[0] == 0 || n[1] == 0 || n[2] == 0 && holdout > 0 {
+		lo, hi = byRank(prompts, holdout, len(prompts) < textsKept)
+	}
+	slices.SortStableFunc(rows, func(x, y row) int { return part(x.u, lo, hi) - part(y.u, lo, hi) })
+	for i := range rows {
+		switch part(rows[i].u, lo, hi) {
+		case 0:
+			train++
+			rows[i].pair = nil
+		case 1:
+			validation++
+			rows[i].pair = nil
+		}
+	}
+	return train, validation
+}
+
+// part tells where a place falls: 0 training, 1 validation, 2 holdout.
+func part(u, lo, hi float64) int {
+	switch {
+	case u < lo:
+		return 2
+	case u < hi:
+		return 1
+	}
+	return 0
+}
+
+// byRank gives the bounds that put at least one prompt into every part, as far
+// as there are prompts. Without texts the holdout stays as it is.
+func byRank(prompts map[dataset.Hash]float64, holdout float64, texts bool) (lo, hi float64) {
+	us := make([]float64, 0, len(prompts))
+	for _, u := range prompts {
+		us = append(us, u)
+	}
+	slices.Sort(us)
+	n := len(us)
+	if n < 3 {
+		return 0, 0
+	}
+	h := int(math.Round(holdout * float64(n)))
+	if holdout > 0 {
+		h = min(max(h, 1), n-2)
+	}
+	lo = us[h]
+	if !texts {
+		lo = holdout
+		h, _ = slices.BinarySearch(us, lo)
+		h = min(h, n-2)
+	}
+	v := max(int(math.Round(validationShare*float64(n-h))), 1)
+	return lo, us[min(h+v, n-1)]
+}
+
+// dataHash identifies the rows and their labels.
+func dataHash(rows []row) dataset.Hash {
+	keys := make([]int, len(rows))
+	for i := range keys {
+		keys[i] = i
+	}
+	slices.SortFunc(keys, func(x, y int) int { return bytes.Compare(rows[x].key[:], rows[y].key[:]) })
+	var b []byte
+	for _, i := range keys {
+		b = append(b, rows[i].key[:]...)
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(rows[i].p()))
+	}
+	return dataset.HashOf("training", string(b))
+}

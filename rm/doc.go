@@ -1,0 +1,24 @@
+// Package rm trains and runs small reward models: a number for a reply, such
+// that the difference of two replies' numbers says which is the better one.
+//
+// The model is linear in features that need no server: hashed word n-grams of
+// the reply, and measures of its style and of how it relates to the prompt. It
+// is fitted by Bradley–Terry on soft labels: a pair whose first reply is better
+// with probability P adds the cross-entropy of P and σ(r₁ − r₂) to the loss,
+// with r = wᵀφ(prompt, reply), and a ridge λ/2·‖w‖² on top. Scores are divided
+// by a temperature fitted on pairs that the weights did not see, so
+// σ(r₁ − r₂) reads as a probability.
+//
+// [Train] divides the pairs by their prompts into three parts: one to fit on,
+// one to choose λ and the temperature, and a holdout that takes no part in
+// either and comes back scored. A prompt never stands in two parts. The model
+// that [Train] returns is refitted on the first two.
+//
+// [Model.Save] writes one safetensors file that Python's safetensors reads as
+// well, and [Load] trusts nothing in it. A loaded model gives bit for bit the
+// scores of the one that was saved.
+//
+// What such a model learns is what distinguishes the replies of its data,
+// length and markup among it. Look at its accuracy beside that of "the longer
+// wins" before believing it.
+package rm

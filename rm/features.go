@@ -1,0 +1,143 @@
+package rm
+
+import (
+	"math/bits"
+
+	"cai/dataset"
+)
+
+// featureVersion numbers the definition of the features. A model file of
+// another one cannot be scored with this code.
+const featureVersion = 1
+
+// Bounds of Options.Dim. An entry of a hashed row is packed into 32 bits, 24 of
+// them the bucket.
+const (
+	minDim = 1 << 8
+	maxDim = 1 << 24
+)
+
+// spec says which features a model has. It is stored in the model file.
+type spec struct {
+	hash, style bool
+	dim         int // buckets of the hashed features, a power of two
+	orders      int // longest word n-gram
+	cross       bool
+}
+
+// entry is one hashed feature of a reply: the bucket in the upper 24 bits and
+// the signed count in the lower 8.
+type entry uint32
+
+func pack(bucket uint32, count int) entry {
+	return entry(bucket<<8 | uint32(uint8(int8(max(-127, min(127, count))))))
+}
+
+func (e entry) bucket() uint32 { return uint32(e) >> 8 }
+func (e entry) count() int     { return int(int8(uint8(e))) }
+
+// promptInfo is what the features need of a conversation: the words of its last
+// turn.
+type promptInfo struct {
+	words        int
+	types, pairs wordSet
+	list         []uint64 // the different words, in their order
+}
+
+// extractor turns replies into features. It holds scratch space and serves one
+// goroutine.
+type extractor struct {
+	spec
+	shift           int
+	prompt          promptInfo
+	words           []uint64
+	seen, seenPairs wordSet
+	lines           map[string]struct{}
+	counts          []int16 // by bucket; all zero between replies
+	touched         []uint32
+}
+
+func newExtractor(s spec) *extractor {
+	e := &extractor{spec: s, lines: map[string]struct{}{}}
+	if s.hash {
+		e.counts = make([]int16, s.dim)
+		e.shift = 64 - bits.Len(uint(s.dim-1))
+	}
+	return e
+}
+
+// setPrompt makes the conversation that the next replies answer known.
+func (e *extractor) setPrompt(c dataset.Conversation) {
+	p := &e.prompt
+	p.types.reset()
+	p.pairs.reset()
+	p.list = p.list[:0]
+	last := ""
+	if len(c) > 0 {
+		last = c[len(c)-1].Content
+	}
+	e.words = tokenize(last, e.words[:0])
+	p.words = len(e.words)
+	prev := uint64(0)
+	for i, w := range e.words {
+		if p.types.add(w) {
+			p.list = append(p.list, w)
+		}
+		if i > 0 {
+			p.pairs.add(follow(prev, w))
+		}
+		prev = w
+	}
+}
+
+// reply computes the features of one reply to the prompt that was set: its
+// hashed entries appended to rows, each bucket once and in the order in which
+// the buckets first occurred, and its style into style, which has a place for
+// each of styleNames.
+func (e *extractor) reply(text string, rows []entry, style []float32) []entry {
+	e.words = tokenize(text, e.words[:0])
+	if e.style {
+		e.measure(text, style)
+	}
+	if !e.hash {
+		return rows
+	}
+	e.touched = e.touched[:0]
+	for i, w := range e.words {
+		h := uint64(0)
+		for k := 0; k < e.orders && k <= i; k++ {
+			// Read backwards, so that each order extends the one before it.
+			if k == 0 {
+				h = w
+			} else {
+				h = follow(e.words[i-k], h)
+			}
+			e.count(h)
+		}
+	}
+	for _, b := range e.touched {
+		if n := e.counts[b]; n != 0 {
+			rows = append(rows, pack(b, int(n)))
+			e.counts[b] = 0
+		}
+	}
+	return rows
+}
+
+// count adds one occurrence of the feature with hash h: to the bucket of its
+// upper bits, with the sign of its lowest, so that features that share a bucket
+// cancel as often as they add (Weinberger et al. 2009).
+func (e *extractor) count(h uint64) {
+	h = mix(h ^ 0x5851f42d4c957f2d)
+	b := uint32(h >> e.shift)
+	n := e.counts[b]
+	if n == 0 {
+		e.touched = append(e.touched, b)
+	}
+	switch {
+	case h&1 == 0 && n < 1<<14:
+		e.counts[b] = n + 1
+	case h&1 == 1 && n > -1<<14:
+		e.counts[b] = n - 1
+	}
+}

@@ -1,0 +1,163 @@
+package rm
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"cai/dataset"
+)
+
+// Feature groups.
+const (
+	FeatureHash  = "hash"  // hashed word n-grams of the reply
+	FeatureStyle = "style" // measures of style and of the relation to the prompt
+)
+
+// DefaultDim is the number of buckets of the hashed features where Options.Dim
+// is 0.
+const DefaultDim = 1 << 20
+
+// DefaultHoldout is a usual share for Options.Holdout.
+const DefaultHoldout = 0.1
+
+// validationShare is the share of the prompts that chooses L2 and temperature.
+const validationShare = 0.1
+
+// defaultL2 is the ridge path where Options.L2 is empty.
+var defaultL2 = []float64{30, 10, 3, 1, 0.3, 0.1}
+
+// Options are the settings of [Train]. The zero value trains on every feature
+// group with the defaults and keeps no holdout.
+type Options struct {
+	// Features are the groups to use, of "hash" and "style"; empty is both.
+	Features []string
+	// Holdout is the share of the prompts, from 0 up to but not including 0.9,
+	// whose pairs are only scored, never trained on.
+	Holdout float64
+	// Seed decides which prompts stand in which part, and nothing else. The
+	// same seed puts a prompt into the same part whatever else the data hold.
+	Seed int64
+	// L2 are the ridges λ to choose from, in the loss Σ cross-entropy + λ/2·‖w‖²,
+	// where the sum is over pairs; empty is a default path.
+	L2 []float64
+	// Dim is the number of buckets of the hashed features, a power of two from
+	// 2^8 to 2^24; 0 is DefaultDim.
+	Dim int
+	// Progress, if set, is called now and then from the calling goroutine with
+	// the stage ("features", "path", "refit", "holdout"), what is done and what
+	// there is to do; total is 0 where it is unknown.
+	Progress func(stage string, done, total int)
+}
+
+// Scored is a pair with the scores of its replies: σ(First − Second) is the
+// model's probability that the first is better.
+type Scored struct {
+	Pair          *dataset.Pair
+	First, Second float64
+}
+
+// Reasons under which Training.Skipped counts.
+const (
+	SkippedIdentical  = "identical"  // both replies are the same text
+	SkippedUnlabelled = "unlabelled" // nobody said which is better
+	SkippedDuplicate  = "duplicate"  // merged into a pair that came before, in either order
+)
+
+// Training is what [Train] did and measured.
+type Training struct {
+	// Pairs is the number of different usable pairs. Train and Validation are
+	// those fitted on and those that chose L2 and Temperature; the model is
+	// refitted on both. The rest is the holdout.
+	Pairs, Train, Validation int
+	// Skipped counts the pairs left out, by reason. A duplicate's label is
+	// averaged with that of the pair it repeats.
+	Skipped map[string]int
+	// Features is the number of features with a weight.
+	Features                     int
+	FeatureSeconds, TrainSeconds float64
+	// L2 and Temperature are what validation chose; Path is what it chose from.
+	L2, Temperature float64
+	Path            []PathPoint
+	// Holdout are the pairs kept aside, scored, in the order of their hashes.
+	Holdout []Scored
+	// DataHash identifies the usable pairs and their labels, in whatever order
+	// and orientation they came.
+	DataHash dataset.Hash
+}
+
+// PathPoint is one ridge tried.
+type PathPoint struct {
+	L2 float64 `json:"l2"`
+	// LogLoss is the mean cross-entropy on the validation pairs, in nats, at
+	// the temperature that suits them best; Accuracy the share of them, ties
+	// of score half and pairs labelled as ties left out, that it orders as labelled.
+	LogLoss  float64 `json:"log_loss"`
+	Accuracy float64 `json:"accuracy"`
+}
+
+// resolve checks the options and fills in the defaults.
+func (o Options) resolve() (Options, spec, error) {
+	s := spec{dim: o.Dim, orders: defaultOrders, cross: true}
+	if len(o.Features) == 0 {
+		o.Features = []string{FeatureHash, FeatureStyle}
+	}
+	for _, f := range o.Features {
+		switch f {
+		case FeatureHash:
+			s.hash = true
+		case FeatureStyle:
+			s.style = true
+		default:
+			return o, s, fmt.Errorf("unknown feature group %q: there are %s and %s", f, FeatureHash, FeatureStyle)
+		}
+	}
+	if s.dim == 0 {
+		s.dim = DefaultDim
+	}
+	if s.dim < minDim || s.dim > maxDim || s.dim&(s.dim-1) != 0 {
+		return o, s, fmt.Errorf("%d hash buckets: need a power of two from %d to %d", s.dim, minDim, maxDim)
+	}
+	if !s.hash {
+		s.dim, s.orders, s.cross = 0, 0, false
+	}
+	if !(o.Holdout >= 0 && o.Holdout < 0.9) {
+		return o, s, fmt.Errorf("holdout %v: need a share from 0 to less than 0.9", o.Holdout)
+	}
+	if len(o.L2) == 0 {
+		o.L2 = defaultL2
+	}
+	o.L2 = slices.Clone(o.L2)
+	for _, l := range o.L2 {
+		if !(l > 0) || math.IsInf(l, 0) {
+			return o, s, fmt.Errorf("l2 %v: need a positive number", l)
+		}
+	}
+	// From strong to weak, so that each fit starts close to its end.
+	slices.SortFunc(o.L2, func(a, b float64) int {
+		switch {
+		case a > b:
+			return -1
+		case a < b:
+			return 1
+		}
+		return 0
+	})
+	o.L2 = slices.Compact(o.L2)
+	return o, s, nil
+}
+
+// groups gives the names of the feature groups of s.
+func (s spec) groups() []string {
+	var g []string
+	if s.hash {
+		g = append(g, FeatureHash)
+	}
+	if s.style {
+		g = append(g, FeatureStyle)
+	}
+	return g
+}
+
+func (s spec) String() string { return strings.Join(s.groups(), ",") }

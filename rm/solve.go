@@ -1,0 +1,204 @@
+package rm
+
+import (
+	"context"
+	"errors"
+	"math"
+)
+
+// bt is the Bradley–Terry problem on soft labels with a ridge:
+//
+//	f(w) = Σᵢ [ln(1 + e^{zᵢ}) − pᵢ·zᵢ] + λ/2·‖w‖²,   z = X·w
+//
+// which is strictly convex and twice differentiable:
+//
+//	∇f = Xᵀ(σ(z) − p) + λw,   ∇²f = Xᵀ·diag(σ(z)(1 − σ(z)))·X + λI
+type bt struct {
+	x      *matrix
+	lambda float64
+	sums   sums
+}
+
+func dot(a, b []float64) float64 {
+	s := 0.0
+	for i, v := range a {
+		s += v * b[i]
+	}
+	return s
+}
+
+// value gives f at w with X·w in z.
+func (t *bt) value(w, z []float64) float64 {
+	f := t.lambda / 2 * dot(w, w)
+	for i, zi := range z {
+		f += crossEntropy(zi, t.x.p[i])
+	}
+	return f
+}
+
+// gradient gives ∇f at w with X·w in z; r is scratch for the residuals.
+func (t *bt) gradient(w, z, r, g []float64) {
+	for i, zi := range z {
+		r[i] = sigmoid(zi) - t.x.p[i]
+	}
+	t.x.transposeTimes(r, g, false, t.sums)
+	for j, wj := range w {
+		g[j] += t.lambda * wj
+	}
+}
+
+// curvature gives σ(z)(1 − σ(z)) for each row.
+func curvature(z, h []float64) {
+	for i, zi := range z {
+		s := sigmoid(zi)
+		h[i] = s * (1 - s)
+	}
+}
+
+// diagonal gives the diagonal of ∇²f; h are the curvatures.
+func (t *bt) diagonal(h, d []float64) {
+	t.x.transposeTimes(h, d, true, t.sums)
+	for j := range d {
+		d[j] += t.lambda
+	}
+}
+
+// errStuck tells that the line search found no descent although the gradient is
+// not small, which numbers that are not finite bring about.
+var errStuck = errors.New("the fit does not descend: features or labels are not finite")
+
+// tolerance ends a fit: the norm of the gradient, relative to that at w = 0.
+const tolerance = 1e-3
+
+// solve moves w, the starting point, to the minimum of f by Newton's method
+// with the steps found by conjugate gradients (a truncated Newton method, as in
+// Lin, Weng and Keerthi 2008), preconditioned by the diagonal, and a
+// backtracking line search, which costs no pass over the data. It leaves the
+// gradient's norm at most tol times that at 0 and gives the diagonal of ∇²f.
+func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, error) {
+	n, d := t.x.rows(), t.x.cols
+	z, r, h := make([]float64, n), make([]float64, n), make([]float64, n)
+	g, diag := make([]float64, d), make([]float64, d)
+	step, res, dir, hd, pre := make([]float64, d), make([]float64, d), make([]float64, d), make([]float64, d), make([]float64, d)
+	zs := make([]float64, n)
+
+	clear(pre)
+	t.gradient(pre, z, r, g) // at 0
+	stop := tol * math.Sqrt(dot(g, g))
+	t.x.times(w, z)
+	f := t.value(w, z)
+	for iter := 0; ; iter++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		t.gradient(w, z, r, g)
+		curvature(z, h)
+		t.diagonal(h, diag)
+		norm := math.Sqrt(dot(g, g))
+		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			return nil, errStuck
+		}
+		if norm <= stop || iter >= 100 {
+			return diag, nil
+		}
+		// Conjugate gradients on ∇²f·step = −g, until the residual is a tenth.
+		clear(step)
+		for j := range g {
+			res[j] = -g[j]
+			pre[j] = res[j] / diag[j]
+			dir[j] = pre[j]
+		}
+		rho := dot(res, pre)
+		for k := 0; k < 200; k++ {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			t.x.times(dir, zs)
+			for i := range zs {
+				zs[i] *= h[i]
+			}
+			t.x.transposeTimes(zs, hd, false, t.sums)
+			for j := range hd {
+				hd[j] += t.lambda * dir[j]
+			}
+			alpha := rho / dot(dir, hd)
+			for j := range step {
+				step[j] += alpha * dir[j]
+				res[j] -= alpha * hd[j]
+			}
+			if math.Sqrt(dot(res, res)) <= max(0.1*norm, 0.5*stop) {
+				break
+			}
+			for j := range res {
+				pre[j] = res[j] / diag[j]
+			}
+			next := dot(res, pre)
+			beta := next / rho
+			rho = next
+			for j := range dir {
+				dir[j] = pre[j] + beta*dir[j]
+			}
+		}
+		t.x.times(step, zs)
+		slope := dot(g, step)
+		ww, ws, ss := dot(w, w), dot(w, step), dot(step, step)
+		alpha := 1.0
+		for {
+			// f along the step, from what is known of z and of the norms.
+			v := t.lambda / 2 * (ww + alpha*(2*ws+alpha*ss))
+			for i := range z {
+				v += crossEntropy(z[i]+alpha*zs[i], t.x.p[i])
+			}
+			if v <= f+1e-4*alpha*slope {
+				f = v
+				break
+			}
+			if alpha /= 2; alpha < 1e-10 {
+				if slope > -1e-9*math.Abs(f) {
+					return diag, nil // as low as floating point can tell
+				}
+				return nil, errStuck
+			}
+		}
+		for j := range w {
+			w[j] += alpha * step[j]
+		}
+		for i := range z {
+			z[i] += alpha * zs[i]
+		}
+	}
+}
+
+// temperature gives the T > 0 that minimises the mean cross-entropy of σ(z/T)
+// to p, with that minimum. The loss is convex in 1/T; T is kept within a factor
+// of 20 of 1, which data too few to tell would leave.
+func temperature(z, p []float64) (t, loss float64) {
+	mean := func(s float64) float64 {
+		l := 0.0
+		for i := range z {
+			l += crossEntropy(s*z[i], p[i])
+		}
+		return l / float64(len(z))
+	}
+	if len(z) == 0 {
+		return 1, math.NaN()
+	}
+	// Golden-section search on ln s: the loss is unimodal in s, so in ln s too.
+	const phi = 0.6180339887498949
+	a, b := -math.Log(20), math.Log(20)
+	c, d := b-phi*(b-a), a+phi*(b-a)
+	fc, fd := mean(math.Exp(c)), mean(math.Exp(d))
+	for b-a > 1e-6 {
+		if fc < fd {
+			b, d, fd = d, c, fc
+			c = b - phi*(b-a)
+			fc = mean(math.Exp(c))
+		} else {
+			a, c, fc = c, d, fd
+			d = a + phi*(b-a)
+			fd = mean(math.Exp(d))
+		}
+	}
+	s := math.Exp((a + b) / 2)
+	return 1 / s, mean(s)
+}

@@ -1,0 +1,284 @@
+package rm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"cai/dataset"
+	"cai/rm"
+)
+
+// The pairs of these tests are made of words that are good, bad or neither: the
+// better reply has more good words and fewer bad ones.
+var (
+	goodWords = strings.Fields("kind clear honest patient thorough careful warm precise humble fair")
+	badWords  = strings.Fields("rude vague false hasty sloppy reckless cold wrong smug biased")
+	fillWords = strings.Fields("the a river stone tells of many paths where old birds sing and low winds turn under grey light")
+)
+
+func makeReply(r *rand.Rand, good, bad int) string {
+	var w []string
+	for range good {
+		w = append(w, goodWords[r.IntN(len(goodWords))])
+	}
+	for range bad {
+		w = append(w, badWords[r.IntN(len(badWords))])
+	}
+	for range 8 + r.IntN(12) {
+		w = append(w, fillWords[r.IntN(len(fillWords))])
+	}
+	r.Shuffle(len(w), func(i, j int) { w[i], w[j] = w[j], w[i] })
+	return strings.Join(w, " ") + "."
+}
+
+// makePairs makes n pairs over n/2 prompts, labelled with certainty.
+func makePairs(seed uint64, n int) []*dataset.Pair {
+	r := rand.New(rand.NewPCG(seed, 1))
+	out := make([]*dataset.Pair, n)
+	for i := range out {
+		p := &dataset.Pair{
+			Prompt: dataset.Prompt(fmt.Sprintf("Tell me story %d about birds.", i/2)),
+			First:  dataset.Response{Text: makeReply(r, 3, 1)},
+			Second: dataset.Response{Text: makeReply(r, 1, 3)},
+			P:      1,
+			Source: dataset.Source{File: "made.jsonl", Line: i + 1},
+		}
+		if r.IntN(2) == 0 {
+			p = mirror(p)
+		}
+		out[i] = p
+	}
+	return out
+}
+
+func mirror(p *dataset.Pair) *dataset.Pair {
+	q := *p
+	q.First, q.Second, q.P = p.Second, p.First, 1-p.P
+	return &q
+}
+
+func seq(pairs []*dataset.Pair) iter.Seq2[*dataset.Pair, error] {
+	return func(yield func(*dataset.Pair, error) bool) {
+		for _, p := range pairs {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+func mustTrain(t testing.TB, pairs []*dataset.Pair, o rm.Options) (*rm.Model, *rm.Training) {
+	t.Helper()
+	if o.Dim == 0 {
+		o.Dim = 1 << 14
+	}
+	m, tr, err := rm.Train(context.Background(), seq(pairs), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, tr
+}
+
+func TestLearnsAndKeepsHoldoutApart(t *testing.T) {
+	pairs := makePairs(1, 600)
+	m, tr := mustTrain(t, pairs, rm.Options{Holdout: 0.2, Seed: 3})
+	if tr.Pairs != 600 || tr.Train+tr.Validation+len(tr.Holdout) != 600 || tr.Validation == 0 {
+		t.Fatalf("parts %d + %d + %d of %d", tr.Train, tr.Validation, len(tr.Holdout), tr.Pairs)
+	}
+	right := 0
+	held := map[dataset.Hash]bool{}
+	for _, s := range tr.Holdout {
+		held[s.Pair.Prompt.Hash()] = true
+		if (s.First > s.Second) == (s.Pair.P == 1) {
+			right++
+		}
+		_, first, second := m.Margin(s.Pair)
+		if first != s.First || second != s.Second {
+			t.Fatalf("holdout scores %v, %v; the model gives %v, %v", s.First, s.Second, first, second)
+		}
+	}
+	if acc := float64(right) / float64(len(tr.Holdout)); acc < 0.9 {
+		t.Errorf("holdout accuracy %.2f on an easy task", acc)
+	}
+	// Every pair of a held prompt is in the holdout.
+	n := 0
+	for _, p := range pairs {
+		if held[p.Prompt.Hash()] {
+			n++
+		}
+	}
+	if n != len(tr.Holdout) {
+		t.Errorf("%d pairs of held prompts, %d of them in the holdout", n, len(tr.Holdout))
+	}
+	// What is held out has no say: other labels there, the same model.
+	other := slices.Clone(pairs)
+	for i, p := range other {
+		if held[p.Prompt.Hash()] {
+			q := *p
+			q.P = 1 - p.P
+			other[i] = &q
+		}
+	}
+	m2, _ := mustTrain(t, other, rm.Options{Holdout: 0.2, Seed: 3})
+	sameScores(t, m, m2, pairs)
+}
+
+func sameScores(t testing.TB, a, b *rm.Model, pairs []*dataset.Pair) {
+	t.Helper()
+	for _, p := range pairs {
+		for _, text := range []string{p.First.Text, p.Second.Text, "unseen zyxgrp words\n\n- " + p.First.Text} {
+			if x, y := a.Score(p.Prompt, text), b.Score(p.Prompt, text); x != y {
+				t.Fatalf("scores %+v and %+v of %q", x, y, text)
+			}
+		}
+	}
+}
+
+func TestSaveLoadBitIdentical(t *testing.T) {
+	pairs := makePairs(2, 200)
+	for _, features := range [][]string{{"hash"}, {"style"}, {"hash", "style"}} {
+		m, _ := mustTrain(t, pairs, rm.Options{Features: features, Holdout: 0.1})
+		m.Metadata.Judge = "qwen \"x\" <1>"
+		m.Metadata.Metrics = []byte(`{"accuracy": 0.5}`)
+		path := filepath.Join(t.TempDir(), "m.safetensors")
+		if err := m.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		got, err := rm.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameScores(t, m, got, pairs)
+		if a, b := fmt.Sprintf("%+v", m.Metadata), fmt.Sprintf("%+v", got.Metadata); a != b {
+			t.Errorf("metadata\n%s\nbecame\n%s", a, b)
+		}
+	}
+}
+
+func TestOrderAndOrientationDoNotCount(t *testing.T) {
+	pairs := makePairs(3, 300)
+	r := rand.New(rand.NewPCG(9, 9))
+	for i, p := range pairs {
+		q := *p
+		q.P = r.Float64()
+		pairs[i] = &q
+	}
+	o := rm.Options{Holdout: 0.1, Seed: 5}
+	m, tr := mustTrain(t, pairs, o)
+	other := make([]*dataset.Pair, len(pairs))
+	for i, j := range r.Perm(len(pairs)) {
+		other[i] = mirror(pairs[j])
+	}
+	other = append(other, other[:50]...) // said twice
+	m2, tr2 := mustTrain(t, other, o)
+	sameScores(t, m, m2, pairs)
+	if tr.DataHash != tr2.DataHash || tr2.Skipped[rm.SkippedDuplicate] != 50 || tr2.Pairs != tr.Pairs {
+		t.Errorf("data %s and %s, skipped %v", tr.DataHash, tr2.DataHash, tr2.Skipped)
+	}
+}
+
+func TestSameModelOnAnyNumberOfProcessors(t *testing.T) {
+	pairs := makePairs(4, 1200)
+	o := rm.Options{Holdout: 0.1}
+	m, _ := mustTrain(t, pairs, o)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	m1, _ := mustTrain(t, pairs, o)
+	sameScores(t, m, m1, pairs)
+}
+
+func TestMarginIsAntisymmetric(t *testing.T) {
+	pairs := makePairs(5, 100)
+	m, _ := mustTrain(t, pairs, rm.Options{})
+	for _, p := range pairs {
+		z, first, second := m.Margin(p)
+		back, f2, s2 := m.Margin(mirror(p))
+		if z != -back || first != s2 || second != f2 || z != first-second {
+			t.Fatalf("margin %v (%v, %v), mirrored %v (%v, %v)", z, first, second, back, f2, s2)
+		}
+		if s := m.Score(p.Prompt, p.First.Text); s.Mean != first || !(s.Std > 0) {
+			t.Fatalf("score %+v, margin's %v", s, first)
+		}
+	}
+}
+
+func TestSkipsWhatTeachesNothing(t *testing.T) {
+	pairs := makePairs(6, 40)
+	same := *pairs[0]
+	same.Second = same.First
+	open := *pairs[1]
+	open.Prompt = dataset.Prompt("Another?")
+	open.P = math.NaN()
+	_, tr := mustTrain(t, append(slices.Clone(pairs), &same, &open, mirror(pairs[2])), rm.Options{})
+	if tr.Skipped[rm.SkippedIdentical] != 1 || tr.Skipped[rm.SkippedUnlabelled] != 1 || tr.Skipped[rm.SkippedDuplicate] != 1 || tr.Pairs != 40 {
+		t.Errorf("skipped %v, pairs %d", tr.Skipped, tr.Pairs)
+	}
+}
+
+func TestTrainErrors(t *testing.T) {
+	pairs := makePairs(7, 400)
+	_, _, err := rm.Train(context.Background(), seq(nil), rm.Options{})
+	if !errors.Is(err, rm.ErrNoPairs) {
+		t.Errorf("no pairs: %v", err)
+	}
+	bad := errors.New("x.jsonl:3: no reply")
+	_, _, err = rm.Train(context.Background(), func(yield func(*dataset.Pair, error) bool) {
+		for i, p := range pairs {
+			if i == 200 {
+				yield(nil, bad)
+				return
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}, rm.Options{})
+	if !errors.Is(err, bad) {
+		t.Errorf("reading error became %v", err)
+	}
+	for stage := range map[string]bool{"features": true, "path": true, "refit": true} {
+		ctx, cancel := context.WithCancel(context.Background())
+		_, _, err = rm.Train(ctx, seq(pairs), rm.Options{Dim: 1 << 14, Progress: func(s string, _, _ int) {
+			if s == stage {
+				cancel()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled in %s: %v", stage, err)
+		}
+		cancel()
+	}
+	for _, o := range []rm.Options{{Features: []string{"tea"}}, {Holdout: 1}, {Holdout: math.NaN()}, {Dim: 1000}, {L2: []float64{0}}, {L2: []float64{math.NaN()}}} {
+		if _, _, err = rm.Train(context.Background(), seq(pairs), o); err == nil || errors.Is(err, rm.ErrNoPairs) {
+			t.Errorf("options %+v: %v", o, err)
+		}
+	}
+}
+
+func TestFewPrompts(t *testing.T) {
+	for prompts := 1; prompts <= 12; prompts++ {
+		for seed := range int64(10) {
+			pairs := makePairs(8, 2*prompts)
+			_, tr := mustTrain(t, pairs, rm.Options{Holdout: 0.1, Seed: seed})
+			if tr.Train == 0 || tr.Train+tr.Validation+len(tr.Holdout) != 2*prompts {
+				t.Fatalf("%d prompts: parts %d, %d, %d", prompts, tr.Train, tr.Validation, len(tr.Holdout))
+			}
+			if prompts >= 3 && (tr.Validation == 0 || len(tr.Holdout) == 0) {
+				t.Fatalf("%d prompts: parts %d, %d, %d", prompts, tr.Train, tr.Validation, len(tr.Holdout))
+			}
+			for _, s := range tr.Holdout {
+				if s.Pair == nil || math.IsNaN(s.First) {
+					t.Fatal("a holdout pair without text or score")
+				}
+			}
+		}
+	}
+}
