@@ -10,7 +10,9 @@ package critique
 
 import (
 	"context"
+	"maps"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,17 +34,28 @@ type Critic struct {
 	Seed      int
 }
 
-// New makes a critic of a model; options are those that change answers, and
-// maxTokens bounds a critique's text (0 is [DefaultMaxTokens]).
-func New(m llm.Chatter, id llm.Identity, maxTokens, seed int, options map[string]string) *Critic {
+// New makes a critic of a model. maxTokens bounds a critique's text (0 is
+// [DefaultMaxTokens]), votes is how many answers are sampled for a read-out
+// where the server gives no log-probabilities (0 reads those), and options are
+// those that change answers.
+func New(m llm.Chatter, id llm.Identity, maxTokens, votes, seed int, options map[string]string) *Critic {
 	if maxTokens == 0 {
 		maxTokens = DefaultMaxTokens
 	}
+	opts := maps.Clone(options)
+	if opts == nil {
+		opts = map[string]string{}
+	}
+	opts["seed"] = strconv.Itoa(seed)
+	opts["max_tokens"] = strconv.Itoa(maxTokens)
+	if votes > 0 {
+		opts["votes"] = strconv.Itoa(votes)
+	}
 	return &Critic{
-		Model: m, MaxTokens: maxTokens, Seed: seed,
+		Model: m, MaxTokens: maxTokens, Votes: votes, Seed: seed,
 		ID: dataset.Judge{
 			Backend: id.Backend, Model: id.Model, Digest: id.Digest,
-			Template: TemplateHash().String(), Mode: "critique", Options: options,
+			Template: TemplateHash().String(), Mode: "critique", Options: opts,
 		},
 	}
 }
@@ -91,19 +104,26 @@ func (c *Critic) Write(ctx context.Context, conv dataset.Conversation, reply str
 	})
 }
 
-// Critique checks a reply and writes what is wrong with it.
-func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply dataset.Response, p *constitution.Principle) (*dataset.Critique, error) {
+// Critique checks a reply and writes what is wrong with it. stream, if not
+// nil, gets the verdict with an empty text first and then the critique piece by
+// piece as it is written.
+func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply dataset.Response, p *constitution.Principle, stream func(Verdict, string)) (*dataset.Critique, error) {
 	v, err := c.Check(ctx, conv, reply.Text, p)
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.Write(ctx, conv, reply.Text, p, nil)
+	var onText func(string)
+	if stream != nil {
+		stream(v, "")
+		onText = func(s string) { stream(v, s) }
+	}
+	r, err := c.Write(ctx, conv, reply.Text, p, onText)
 	if err != nil {
 		return nil, err
 	}
 	return &dataset.Critique{
 		Prompt: conv, Response: reply,
-		Principle: dataset.Hash(p.Hash()), Judge: c.ID.Hash(),
+		Principle: p.Hash(), Judge: c.ID.Hash(),
 		Probability: v.Probability, Coverage: v.Coverage,
 		Text: strings.TrimSpace(r.Text), Truncated: r.Truncated,
 		PromptTokens: v.PromptTokens + r.PromptTokens, Tokens: r.OutputTokens,

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"cai/dataset"
+	"cai/llm"
+	"cai/store"
+)
+
+// remembered is a model whose answers are kept in the store, so that a command
+// that was interrupted, or is run again, asks nothing twice. The key is the
+// model's weights, the options that change answers, and the whole request.
+type remembered struct {
+	*model
+	store *store.Store
+	calls int // that reached the model
+	hits  int
+}
+
+func (a *app) remember(m *model, st *store.Store) *remembered {
+	return &remembered{model: m, store: st}
+}
+
+// Chat answers from the store, or asks the model and keeps its answer.
+func (r *remembered) Chat(ctx context.Context, req llm.Request) (*llm.Reply, error) {
+	key, err := r.key(req)
+	if err != nil {
+		return nil, err
+	}
+	if data, ok, err := r.store.Answer(ctx, key); err != nil {
+		return nil, err
+	} else if ok {
+		var reply llm.Reply
+		if err := json.Unmarshal(data, &reply); err != nil {
+			return nil, fmt.Errorf("stored answer %s: %w", key, err)
+		}
+		r.hits++
+		reply.Duration = 0
+		if req.OnText != nil {
+			req.OnText(reply.Text)
+		}
+		return &reply, nil
+	}
+	r.calls++
+	reply, err := r.Client.Chat(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(reply)
+	if err != nil {
+		return nil, err
+	}
+	return reply, r.store.PutAnswer(context.WithoutCancel(ctx), key, data)
+}
+
+func (r *remembered) key(req llm.Request) (dataset.Hash, error) {
+	id := r.id.Digest
+	if id == "" {
+		id = r.id.Model
+	}
+	options, err := json.Marshal(r.options)
+	if err != nil {
+		return dataset.Hash{}, err
+	}
+	parts := []string{
+		r.id.Backend, id, string(options),
+		strconv.Itoa(req.MaxTokens), strconv.Itoa(req.TopLogprobs),
+		strconv.FormatFloat(req.Temperature, 'g', -1, 64), strconv.Itoa(req.Seed), strconv.Itoa(len(req.Stop)),
+	}
+	parts = append(parts, req.Stop...)
+	for _, m := range req.Messages {
+		parts = append(parts, m.Role, m.Content)
+	}
+	return dataset.HashOf("answer", parts...), nil
+}

@@ -1,0 +1,263 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/constitution"
+	"cai/dataset"
+	"cai/eval"
+	"cai/judge"
+	"cai/llm"
+	"cai/prompt"
+	"cai/rm"
+)
+
+func (a *app) evalCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "eval",
+		Usage:     "accuracy of a reward model, a judge or a baseline",
+		ArgsUsage: "(--rm FILE | --judge | --baseline NAME) FILE…",
+		Description: "Compares with preference files that say which reply is better. Intervals are 95 %,\n" +
+			"bootstrapped by prompt; every accuracy stands beside the null baselines on the same\n" +
+			"pairs. --judge asks the model of --model in both orders under the principles and\n" +
+			"keeps its answers in the database, so that a second run asks nothing twice.\n\n" +
+			"--json prints {sets: [{name, n, accuracy, ci, baselines, length_spearman, log_loss,\n" +
+			"ece, subsets}]}; a record's subset is its column of that name.\n" + exitHelp,
+		Flags: append([]urfave.Flag{
+			&urfave.StringFlag{Name: "rm", Usage: "a reward model's `FILE`"},
+			&urfave.BoolFlag{Name: "judge", Usage: "the model of --model as the judge"},
+			&urfave.StringFlag{Name: "baseline", Usage: "a null baseline: longer, shorter or markdown (`NAME`)"},
+			principleFlag(),
+			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs of each file"},
+			&urfave.Int64Flag{Name: "seed", Usage: "seed of the bootstrap (`N`)"},
+		}, inputFlags()...),
+		Action: a.runEval,
+	}
+}
+
+func (a *app) runEval(c *urfave.Context) error {
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	named := 0
+	for _, on := range []bool{c.String("rm") != "", c.Bool("judge"), c.String("baseline") != ""} {
+		if on {
+			named++
+		}
+	}
+	if named != 1 {
+		return usagef("eval takes one of --rm FILE, --judge and --baseline NAME")
+	}
+	if c.Int("limit") < 0 {
+		return usagef("--limit cannot be negative")
+	}
+	in, err := a.inputs(c, "preference files")
+	if err != nil {
+		return err
+	}
+	if c.Bool("judge") {
+		if err := in.rewindable(); err != nil {
+			return err
+		}
+	}
+	comparer, err := a.comparer(c, in)
+	if err != nil {
+		return err
+	}
+	var sets []eval.Set
+	bad := 0
+	for _, f := range in.files {
+		p := a.progress(c, "eval "+filepath.Base(f), "pairs", 0)
+		set, err := eval.Run(ctx, setName(f), limited(readFile(in, f, dataset.Pairs), c.Int("limit")), comparer, eval.Options{
+			Seed: c.Int64("seed"), Subset: subset, Progress: func(n int) { p.set(int64(n), "") },
+		})
+		p.done()
+		if err != nil {
+			return err
+		}
+		bad = in.bad
+		if set.N == 0 {
+			return hinted(fmt.Errorf("%s: no pair says which reply is better", f), "eval needs labelled pairs: chosen and rejected")
+		}
+		sets = append(sets, set)
+	}
+	if c.Bool("json") {
+		if err := a.writeJSON(map[string]any{"sets": sets}); err != nil {
+			return err
+		}
+	} else {
+		for i := range sets {
+			printSet(a.Out, &sets[i])
+		}
+	}
+	if bad > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+// setName is how a file's figures are called.
+func setName(file string) string {
+	name := filepath.Base(file)
+	for _, ext := range []string{".gz", ".zst", ".jsonl", ".json", ".csv", ".parquet"} {
+		name = strings.TrimSuffix(name, ext)
+	}
+	return name
+}
+
+// subset is the column of that name, and the level beside it.
+func subset(p *dataset.Pair) string {
+	var parts []string
+	for _, key := range []string{"subset", "level", "difficulty"} {
+		var s string
+		if raw := p.Source.Extra.Get(key); raw != nil && json.Unmarshal(raw, &s) == nil && s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
+	switch {
+	case c.String("baseline") != "":
+		b, err := eval.Baseline(c.String("baseline"))
+		if err != nil {
+			return nil, &exitError{code: ExitUsage, err: err}
+		}
+		return b, nil
+	case c.String("rm") != "":
+		m, err := rm.Load(c.String("rm"))
+		if err != nil {
+			return nil, err
+		}
+		return rmComparer{m}, nil
+	}
+	return a.judgeComparer(c, in)
+}
+
+// rmComparer is a reward model as a comparer.
+type rmComparer struct{ *rm.Model }
+
+func (m rmComparer) Compare(_ context.Context, p *dataset.Pair) (eval.Comparison, error) {
+	margin, first, second := m.Margin(p)
+	return eval.Comparison{Margin: margin, First: first, Second: second, Scored: true}, nil
+}
+
+// judgeComparer is a judge as a comparer: both orders, all principles.
+type judgeComparer struct {
+	app        *app
+	c          *urfave.Context
+	judge      *judge.Judge
+	model      *remembered
+	principles []constitution.Principle
+	any        bool // it has answered
+}
+
+func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, error) {
+	_, ps, err := a.principles(c)
+	if err != nil {
+		return nil, err
+	}
+	longest := 0
+	for p, err := range in.pairs() {
+		if err != nil {
+			return nil, err
+		}
+		n := len(p.First.Text) + len(p.Second.Text)
+		for _, m := range p.Prompt {
+			n += len(m.Content)
+		}
+		longest = max(longest, n)
+	}
+	st, err := a.store(c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.model(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.fit(c, m, prompt.Context(longest, 16)); err != nil {
+		return nil, err
+	}
+	j := &judgeComparer{app: a, c: c, model: a.remember(m, st), principles: ps}
+	return j, j.use(judge.ModeToken)
+}
+
+func (j *judgeComparer) use(mode string) error {
+	var err error
+	j.judge, err = judge.New(j.model, j.model.id, mode, 0, 0, j.model.options)
+	return err
+}
+
+// Compare leaves out, as an abstention, a pair that cannot be judged.
+func (j *judgeComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
+	prefs, err := j.judge.Prefer(ctx, p.Prompt, p.First.Text, p.Second.Text, j.principles)
+	if !j.any && llm.KindOf(err) == llm.KindNoLogprobs && j.judge.ID.Mode == judge.ModeToken {
+		j.app.noLogprobs(j.c)
+		if err := j.use(judge.ModeVote); err != nil {
+			return eval.Comparison{}, err
+		}
+		prefs, err = j.judge.Prefer(ctx, p.Prompt, p.First.Text, p.Second.Text, j.principles)
+	}
+	if err != nil {
+		if err := j.app.itemError(err, p.Source, ""); err != nil {
+			return eval.Comparison{}, err
+		}
+		return eval.Comparison{}, eval.ErrAbstain
+	}
+	j.any = true
+	return eval.Comparison{Margin: logit(judge.Together(prefs, j.principles))}, nil
+}
+
+func printSet(w io.Writer, s *eval.Set) {
+	fmt.Fprintf(w, "%s: accuracy %s %s over %d pairs, %d prompts; %s\n", printable(s.Name), s.Accuracy, s.CI, s.N, s.Prompts, baselineText(s.Figures))
+	fmt.Fprintf(w, "  log loss %s (chance 0.693), ECE %s, length Spearman %s", s.LogLoss, s.ECE, s.LengthSpearman)
+	for _, reason := range sortedKeys(s.Skipped) {
+		fmt.Fprintf(w, ", %d left out: %s", s.Skipped[reason], strings.ReplaceAll(reason, "_", " "))
+	}
+	fmt.Fprintln(w)
+	for _, name := range sortedKeys(s.Subsets) {
+		f := s.Subsets[name]
+		fmt.Fprintf(w, "  %-28s %s %s over %d; %s\n", printable(name), f.Accuracy, f.CI, f.N, baselineText(f))
+	}
+	fmt.Fprint(w, "  ")
+	verdict(w, "it", s.Figures)
+}
+
+// verdict says in words what an accuracy beside its baselines comes to.
+func verdict(w io.Writer, what string, f eval.Figures) {
+	switch {
+	case f.CI.Contains(0.5):
+		fmt.Fprintf(w, "%s cannot be told from chance on these pairs\n", what)
+	case float64(f.Accuracy) < 0.5:
+		fmt.Fprintf(w, "%s is worse than chance on these pairs\n", what)
+	case f.BestBaseline != "" && f.DeltaCI[0] <= 0:
+		fmt.Fprintf(w, "%s is above chance, but not surely better than %q (%+.3f %s)\n", what, f.BestBaseline, float64(f.Delta), f.DeltaCI)
+	default:
+		fmt.Fprintf(w, "%s is better than every baseline on these pairs (%+.3f %s)\n", what, float64(f.Delta), f.DeltaCI)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// list splits the values of a repeatable option at commas.
+func list(values []string) []string {
+	var out []string
+	for _, v := range values {
+		for s := range strings.SplitSeq(v, ",") {
+			if s = strings.TrimSpace(s); s != "" {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/dataset"
+	"cai/store"
+)
+
+func (a *app) exportCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:  "export",
+		Usage: "labels or revisions as training data",
+		Description: "Formats: trl (prompt, chosen, rejected as text or messages), trl-conversational\n" +
+			"(always messages), hh (transcripts), csv, and sft (prompt, completion: the chosen reply\n" +
+			"alone). --from labels takes the chosen and rejected replies of the labels; --from\n" +
+			"revisions takes the steps of cai revise: accepted revisions against what they replaced,\n" +
+			"or for sft the last accepted revision of each reply.\n" + exitHelp,
+		Flags: append([]urfave.Flag{
+			&urfave.StringFlag{Name: "format", Value: "trl", Usage: "`FORMAT`: trl, trl-conversational, hh, csv or sft"},
+			&urfave.StringFlag{Name: "from", Value: "labels", Usage: "`WHAT`: labels or revisions"},
+			outFlag("write"),
+		}, readingFlags()...),
+		Action: a.runExport,
+	}
+}
+
+func (a *app) runExport(c *urfave.Context) error {
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	if c.NArg() > 0 {
+		return usagef("export takes no file: --out FILE names the output, --source FILE restricts the pairs")
+	}
+	var prefs iter.Seq2[*dataset.Preference, error]
+	var finish func(n int)
+	switch from := c.String("from"); from {
+	case "labels":
+		r, err := a.reading(c)
+		if err != nil {
+			return err
+		}
+		prefs = r.preferences(ctx)
+		finish = func(n int) { r.say(ctx, a, c, n) }
+	case "revisions":
+		st, err := a.existingStore(c)
+		if err != nil {
+			return err
+		}
+		prefs = revisions(ctx, st, c.String("format") == "sft")
+		finish = func(n int) { a.note(c, "%d records of revisions", n) }
+	default:
+		return usagef("--from %q: use labels or revisions", from)
+	}
+	out, err := a.output(c)
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	w, err := dataset.NewPreferenceWriter(c.String("format"), out)
+	if err != nil {
+		return &exitError{code: ExitUsage, err: err}
+	}
+	n := 0
+	for p, err := range prefs {
+		if err != nil {
+			return err
+		}
+		if err := w.Write(p); err != nil {
+			return err
+		}
+		n++
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("nothing to export: no %s", strings.TrimSuffix(c.String("from"), "s")+" is there")
+	}
+	if err := out.commit(); err != nil {
+		return err
+	}
+	finish(n)
+	return nil
+}
+
+// preferences gives the labels as preference data, the chosen reply first.
+func (r *reading) preferences(ctx context.Context) iter.Seq2[*dataset.Preference, error] {
+	return func(yield func(*dataset.Preference, error) bool) {
+		for l, err := range r.labels(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			p := &dataset.Pair{Prompt: l.Prompt, First: l.A, Second: l.B, P: l.Label.P}
+			if p.P < 0.5 {
+				p.First, p.Second, p.P = p.Second, p.First, 1-p.P
+			}
+			pref := &dataset.Preference{Pair: p, P: p.P, ID: l.Key.Hash.String()}
+			if len(l.Sources) > 0 {
+				p.Source = l.Sources[0]
+				pref.Extra = l.Sources[0].Extra
+			}
+			if !yield(pref, nil) {
+				return
+			}
+		}
+	}
+}
+
+// revisions gives the steps of revisions as preference data: each accepted
+// revision against the reply that it replaced or, with last, only the accepted
+// revisions that no later one replaced, for which a rejected reply means
+// nothing.
+func revisions(ctx context.Context, st *store.Store, last bool) iter.Seq2[*dataset.Preference, error] {
+	return func(yield func(*dataset.Preference, error) bool) {
+		var group []*dataset.Revision // accepted, of one prompt
+		var of dataset.Hash
+		flush := func() bool {
+			replaced := map[string]bool{}
+			for _, r := range group {
+				replaced[r.Before.Text] = true
+			}
+			done := map[string]bool{}
+			for _, r := range group {
+				key := r.After.Text
+				if !last {
+					key += "\x00" + r.Before.Text
+				}
+				if done[key] || last && replaced[r.After.Text] {
+					continue
+				}
+				done[key] = true
+				p := &dataset.Pair{Prompt: r.Prompt, First: r.After, Second: r.Before, P: r.P}
+				k := p.Key()
+				if !yield(&dataset.Preference{Pair: p, P: r.P, ID: k.Hash.String()}, nil) {
+					return false
+				}
+			}
+			group = group[:0]
+			return true
+		}
+		for r, err := range st.Revisions(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if h := r.Prompt.Hash(); h != of {
+				if !flush() {
+					return
+				}
+				of = h
+			}
+			if r.Accepted {
+				group = append(group, r)
+			}
+		}
+		flush()
+	}
+}

@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strconv"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/dataset"
+)
+
+// inputFlags are the options of every command that reads records.
+func inputFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "format", Usage: "the input's `FORMAT`; default: found from the first records"},
+		&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
+	}
+}
+
+// inputs reads the files of a command line. Stdin is kept aside in a temporary
+// file where it has to be read twice.
+type inputs struct {
+	app   *app
+	files []string
+	opts  dataset.ReadOptions
+	skip  bool
+	bad   int // records left out by --skip-bad
+	spool *os.File
+}
+
+// inputs takes the files of the command line; what names them in the error for
+// none.
+func (a *app) inputs(c *urfave.Context, what string) (*inputs, error) {
+	if c.NArg() == 0 {
+		return nil, hinted(usagef("%s: no file is named", c.Command.Name), "name %s, or - for stdin", what)
+	}
+	return a.inputFiles(c, c.Args().Slice())
+}
+
+func (a *app) inputFiles(c *urfave.Context, files []string) (*inputs, error) {
+	in := &inputs{app: a, files: files, skip: c.Bool("skip-bad")}
+	in.opts = dataset.ReadOptions{Format: c.String("format"), Stdin: a.In}
+	stdin := 0
+	for _, f := range in.files {
+		if f == "-" {
+			stdin++
+			continue
+		}
+		// Before the first call to a model, not after the tenth file.
+		if st, err := os.Stat(f); err != nil {
+			return nil, err
+		} else if st.IsDir() {
+			return nil, usagef("%s is a folder", f)
+		}
+	}
+	if stdin > 1 {
+		return nil, usagef("stdin is named %d times", stdin)
+	}
+	return in, nil
+}
+
+// rewindable makes stdin readable more than once.
+func (in *inputs) rewindable() error {
+	for _, f := range in.files {
+		if f != "-" {
+			continue
+		}
+		tmp, err := os.CreateTemp("", "cai-stdin-*")
+		if err != nil {
+			return err
+		}
+		in.app.cleanup = append(in.app.cleanup, func() error {
+			return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+		})
+		if _, err := io.Copy(tmp, in.app.In); err != nil {
+			return fmt.Errorf("read stdin: %w", err)
+		}
+		in.spool = tmp
+	}
+	return nil
+}
+
+func (in *inputs) options() (dataset.ReadOptions, error) {
+	o := in.opts
+	if in.spool != nil {
+		if _, err := in.spool.Seek(0, io.SeekStart); err != nil {
+			return o, err
+		}
+		o.Stdin = in.spool
+	}
+	return o, nil
+}
+
+// read reads one kind of record from all the files. With --skip-bad, records
+// that cannot be read are said and counted; otherwise the first one ends it.
+func read[T any](in *inputs, each func(string, dataset.ReadOptions) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		in.bad = 0
+		for _, f := range in.files {
+			for v, err := range readFile(in, f, each) {
+				if !yield(v, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readFile is read for one of the files.
+func readFile[T any](in *inputs, file string, each func(string, dataset.ReadOptions) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		o, err := in.options()
+		if err != nil {
+			var zero T
+			yield(zero, err)
+			return
+		}
+		for v, err := range each(file, o) {
+			var bad *dataset.RecordError
+			if in.skip && errors.As(err, &bad) {
+				in.bad++
+				in.app.warn("left out: %v", err)
+				continue
+			}
+			if !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (in *inputs) replies() iter.Seq2[*dataset.Reply, error] { return read(in, dataset.Replies) }
+
+func (in *inputs) records() iter.Seq2[*dataset.Record, error] { return read(in, dataset.Records) }
+
+func (in *inputs) pairs() iter.Seq2[*dataset.Pair, error] { return read(in, dataset.Pairs) }
+
+// recordID names a record in errors and in output.
+func recordID(s dataset.Source) string {
+	switch {
+	case s.ID != "":
+		return s.ID
+	case s.Line > 0:
+		return strconv.Itoa(s.Line)
+	}
+	return s.File
+}
+
+// limited is the first n of a sequence, all of it for 0.
+func limited[T any](seq iter.Seq2[T, error], n int) iter.Seq2[T, error] {
+	if n == 0 {
+		return seq
+	}
+	return func(yield func(T, error) bool) {
+		left := n
+		for v, err := range seq {
+			if !yield(v, err) {
+				return
+			}
+			if left--; left == 0 {
+				return
+			}
+		}
+	}
+}

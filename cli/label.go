@@ -1,0 +1,362 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/constitution"
+	"cai/dataset"
+	"cai/judge"
+	"cai/label"
+	"cai/llm"
+	"cai/prompt"
+	"cai/store"
+)
+
+func (a *app) labelCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "label",
+		Usage:     "have a model judge pairs of replies",
+		ArgsUsage: "FILE…",
+		Description: "Takes preference files: prompt with chosen and rejected, response_a and response_b,\n" +
+			"or responses (all pairs); HH transcripts; TRL's forms; JSON, JSON Lines or CSV. Each\n" +
+			"pair is judged under each principle in both orders, one answer token a question, and\n" +
+			"every answer is in the database before the next question is put. Started again, the\n" +
+			"same command goes on where it was; when all is judged it makes no call.\n\n" +
+			"Questions that failed are kept with their reason and left alone until --retry-failed.\n" +
+			"Ctrl-C finishes what is in flight; a second Ctrl-C gives that up, too.\n\n" +
+			"--json prints pairs, judgments, reused, failed, abstained, calls, prompt_tokens,\n" +
+			"seconds, and what the labels are worth: position_bias, same_slot_rate and, where the\n" +
+			"input says which reply was chosen, accuracy with its 95 % interval beside baselines.\n" + exitHelp,
+		Flags: append([]urfave.Flag{
+			principleFlag(),
+			&urfave.IntFlag{Name: "orders", Value: 2, Usage: "ask each pair in both orders, or in `1`: half the calls, and the position bias stays in the labels"},
+			&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; default: token where the server gives log-probabilities (`MODE`)"},
+			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
+			&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
+			&urfave.IntFlag{Name: "jobs", Usage: "pairs worked on at once (`N`); default 1 for Ollama, whose prefix cache two would destroy, 4 for others"},
+			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
+			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses"},
+			&urfave.IntFlag{Name: "seed", Usage: "seed of votes and of the choice of pairs (`N`)"},
+			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
+			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked, and ask nothing"},
+			minCoverageFlag(),
+		}, inputFlags()...),
+		Action: a.runLabel,
+	}
+}
+
+func minCoverageFlag() urfave.Flag {
+	return &urfave.Float64Flag{Name: "min-coverage", Value: 0.1, Usage: "labels abstain on judgments whose answers had less probability than `X`"}
+}
+
+type labelJSON struct {
+	Pairs        int64   `json:"pairs"`
+	Judgments    int64   `json:"judgments"`
+	Reused       int64   `json:"reused"`
+	Failed       int64   `json:"failed"`
+	Abstained    int64   `json:"abstained"`
+	Calls        int64   `json:"calls"`
+	PromptTokens int64   `json:"prompt_tokens"`
+	Seconds      float64 `json:"seconds"`
+	Pending      int64   `json:"pending"`
+	Identical    int64   `json:"identical"`
+	Judge        string  `json:"judge"`
+	Model        string  `json:"model"`
+	trust
+}
+
+// labelRun is one run of cai label.
+type labelRun struct {
+	app        *app
+	c          *urfave.Context
+	store      *store.Store
+	model      *model
+	con        *constitution.Constitution
+	principles []constitution.Principle
+	in         *inputs
+	job        dataset.Job
+	judge      *judge.Judge
+	plan       dataset.Plan // before the run
+	identical  int64
+	started    time.Time
+}
+
+func (a *app) runLabel(c *urfave.Context) error {
+	l := &labelRun{app: a, c: c, started: time.Now()}
+	if err := l.check(); err != nil {
+		return err
+	}
+	if err := l.open(); err != nil {
+		return err
+	}
+	mode, err := l.mode()
+	if err != nil {
+		return err
+	}
+	if err := l.use(mode); err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return l.dryRun()
+	}
+	count, err := l.ask()
+	if llm.KindOf(err) == llm.KindNoLogprobs && c.String("mode") == "" && mode == judge.ModeToken {
+		a.noLogprobs(c)
+		if err := l.use(judge.ModeVote); err != nil {
+			return err
+		}
+		before := count
+		count, err = l.ask()
+		count.Calls += before.Calls
+	}
+	if err != nil && !errors.Is(err, label.ErrStopped) {
+		a.note(c, "%d judgments of this run are in %s", count.Judgments, c.String("db"))
+		return err
+	}
+	return errors.Join(l.report(count), err)
+}
+
+// check refuses what makes no sense before anything is opened.
+func (l *labelRun) check() error {
+	c := l.c
+	switch {
+	case c.Int("orders") != 1 && c.Int("orders") != 2:
+		return usagef("--orders %d: use 1 or 2", c.Int("orders"))
+	case c.Int("samples") < 1:
+		return usagef("--samples must be at least 1")
+	case c.Int("votes") < 1:
+		return usagef("--votes must be at least 1")
+	case c.Int("jobs") < 0 || c.Int("limit") < 0 || c.Int("pairs") < 0:
+		return usagef("--jobs, --limit and --pairs cannot be negative")
+	case c.String("mode") != "" && c.String("mode") != judge.ModeToken && c.String("mode") != judge.ModeVote:
+		return usagef("--mode %q is not known: use %s or %s", c.String("mode"), judge.ModeToken, judge.ModeVote)
+	}
+	return nil
+}
+
+// open loads the principles, brings the pairs into the store and asks the
+// server for the model.
+func (l *labelRun) open() error {
+	a, c := l.app, l.c
+	var err error
+	if l.con, l.principles, err = a.principles(c); err != nil {
+		return err
+	}
+	if l.in, err = a.inputs(c, "preference files"); err != nil {
+		return err
+	}
+	l.in.opts.Pairs, l.in.opts.Seed = c.Int("pairs"), int64(c.Int("seed"))
+	if l.store, err = a.store(c); err != nil {
+		return err
+	}
+	if l.model, err = a.model(c); err != nil {
+		return err
+	}
+	if err := l.store.PutConstitution(c.Context, l.con); err != nil {
+		return err
+	}
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	p := a.progress(c, "import", "pairs", 0)
+	defer p.done()
+	for _, f := range l.in.files {
+		imp, err := l.store.ImportPairs(ctx, f, readFile(l.in, f, dataset.Pairs), func(n int64) { p.set(n, f) })
+		if err != nil {
+			return err
+		}
+		l.identical += imp.Identical
+		l.job.Files = append(l.job.Files, imp.File)
+	}
+	if l.identical > 0 {
+		a.note(c, "%d pairs of identical replies are left out: there is nothing to judge", l.identical)
+	}
+	for i := range l.principles {
+		l.job.Principles = append(l.job.Principles, l.principles[i].Hash())
+	}
+	l.job.Orders = []dataset.Order{dataset.OrderAB, dataset.OrderBA}
+	if c.Int("orders") == 1 {
+		l.job.Orders = l.job.Orders[:1]
+		a.warn("one order only: the judge's position bias stays in the labels")
+	}
+	l.job.Samples, l.job.Limit, l.job.RetryFailed = c.Int("samples"), c.Int("limit"), c.Bool("retry-failed")
+	return nil
+}
+
+// mode gives the mode that --mode names, or the one in which this model has
+// judged before: a server that gave no log-probabilities is not asked for them
+// again.
+func (l *labelRun) mode() (string, error) {
+	if m := l.c.String("mode"); m != "" {
+		return m, nil
+	}
+	known, err := l.store.Judges(l.c.Context)
+	if err != nil {
+		return "", err
+	}
+	has := map[string]bool{}
+	for _, mode := range []string{judge.ModeToken, judge.ModeVote} {
+		j, err := l.newJudge(mode)
+		if err != nil {
+			return "", err
+		}
+		for _, k := range known {
+			if k.Hash == j.ID.Hash() && k.Judgments > 0 {
+				has[mode] = true
+			}
+		}
+	}
+	if has[judge.ModeVote] && !has[judge.ModeToken] {
+		return judge.ModeVote, nil
+	}
+	return judge.ModeToken, nil
+}
+
+func (l *labelRun) newJudge(mode string) (*judge.Judge, error) {
+	return judge.New(l.model, l.model.id, mode, l.c.Int("votes"), l.c.Int("seed"), l.model.options)
+}
+
+// use makes the judge of a mode and plans its job.
+func (l *labelRun) use(mode string) error {
+	var err error
+	if l.judge, err = l.newJudge(mode); err != nil {
+		return err
+	}
+	l.job.Judge = l.judge.ID.Hash()
+	if err := l.store.PutJudge(l.c.Context, l.judge.ID); err != nil {
+		return err
+	}
+	if l.plan, err = l.store.Plan(l.c.Context, l.job); err != nil {
+		return err
+	}
+	longest := 0
+	for i := range l.principles {
+		longest = max(longest, len(l.principles[i].Compare))
+	}
+	return l.app.fit(l.c, l.model, prompt.Context(l.plan.Longest+longest, 16))
+}
+
+// pending is how many questions the job will ask.
+func (l *labelRun) pending() int64 {
+	n := l.plan.Wanted - l.plan.Done
+	if !l.job.RetryFailed {
+		n -= l.plan.Failed
+	}
+	return n
+}
+
+func (l *labelRun) workers() int {
+	if n := l.c.Int("jobs"); n > 0 {
+		return n
+	}
+	if l.model.id.Backend == "ollama" {
+		return 1
+	}
+	return 4
+}
+
+// ask runs the job, with progress.
+func (l *labelRun) ask() (label.Count, error) {
+	a, c := l.app, l.c
+	if l.pending() == 0 {
+		return label.Count{}, nil
+	}
+	run, err := l.store.StartRun(c.Context, "label", map[string]any{
+		"files": l.in.files, "judge": l.job.Judge.String(), "principles": len(l.principles),
+		"orders": len(l.job.Orders), "samples": l.job.Samples, "limit": l.job.Limit,
+	})
+	if err != nil {
+		return label.Count{}, err
+	}
+	p := a.progress(c, "label", "judgments", l.pending())
+	defer p.done()
+	r := &label.Runner{
+		Store: l.store, Judge: l.judge, Job: l.job, Principles: l.principles,
+		Workers: l.workers(), MinCoverage: c.Float64("min-coverage"),
+		OnCount: func(n label.Count) {
+			note := ""
+			if n.Failed > 0 {
+				note = fmt.Sprintf("%d failed", n.Failed)
+			}
+			p.set(n.Judgments+n.Failed, note)
+		},
+	}
+	said := make(chan struct{})
+	go func() {
+		select {
+		case <-a.Stop:
+			a.note(c, "stopping when the calls in flight are done; Ctrl-C again gives them up")
+		case <-said:
+		}
+	}()
+	count, err := r.Run(c.Context, a.Stop)
+	close(said)
+	ferr := l.store.FinishRun(context.WithoutCancel(c.Context), run, count)
+	return count, errors.Join(err, ferr)
+}
+
+func (l *labelRun) dryRun() error {
+	secs := ""
+	if l.app.Env.Out != nil && l.c.Bool("json") {
+		return l.app.writeJSON(labelJSON{
+			Pairs: l.plan.Pairs, Reused: l.plan.Done, Failed: l.plan.Failed, Pending: l.pending(),
+			Identical: l.identical, Judge: l.job.Judge.String(), Model: l.model.id.Model,
+			Seconds: time.Since(l.started).Seconds(),
+		})
+	}
+	fmt.Fprintf(l.app.Out, "%d pairs × %d principles × %d orders = %d questions: %d judged, %d failed before, %d to ask%s\n",
+		l.plan.Pairs, len(l.principles), len(l.job.Orders), l.plan.Wanted, l.plan.Done, l.plan.Failed, l.pending(), secs)
+	return nil
+}
+
+// report sums up the run and what its labels are worth.
+func (l *labelRun) report(n label.Count) error {
+	a, c := l.app, l.c
+	ctx := context.WithoutCancel(c.Context)
+	after, err := l.store.Plan(ctx, l.job)
+	if err != nil {
+		return err
+	}
+	out := labelJSON{
+		Pairs: l.plan.Pairs, Judgments: n.Judgments, Reused: l.plan.Done,
+		Failed: after.Failed, Abstained: n.Abstained, Calls: n.Calls, PromptTokens: n.PromptTokens,
+		Seconds: time.Since(l.started).Seconds(), Pending: after.Wanted - after.Done - after.Failed,
+		Identical: l.identical, Judge: l.job.Judge.String(), Model: l.model.id.Model,
+	}
+	set := settings{rule: label.LogOdds, minCoverage: c.Float64("min-coverage"), oneOrder: c.Int("orders") == 1}
+	out.trust, err = a.trust(ctx, l.store, l.judgedFilter(), set.of(l.principles))
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		if err := a.writeJSON(out); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(a.Out, "%d pairs: %d judgments, %d reused, %d failed, %d abstained; %d calls, %d prompt tokens, %.1f s\n",
+			out.Pairs, out.Judgments, out.Reused, out.Failed, out.Abstained, out.Calls, out.PromptTokens, out.Seconds)
+		out.trust.print(a.Out)
+	}
+	if out.Failed > 0 {
+		if !c.Bool("quiet") {
+			a.note(c, "%d questions failed: cai status says why, cai label --retry-failed asks them again", out.Failed)
+		}
+		return silent(ExitSomeFailed)
+	}
+	if l.in.bad > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+func (l *labelRun) judgedFilter() store.Filter {
+	f := store.Filter{Judge: l.job.Judge, Principles: l.job.Principles}
+	if len(l.in.files) == 1 {
+		f.Source = l.in.files[0]
+	}
+	return f
+}

@@ -1,0 +1,333 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/BurntSushi/toml"
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/constitution"
+	"cai/dataset"
+	"cai/eval"
+	"cai/label"
+	"cai/store"
+)
+
+// readingFlags are the options of every command that reads labels.
+func readingFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "aggregate", Value: string(label.LogOdds), Usage: "how principles become one label: logodds, mean or vote (`RULE`)"},
+		&urfave.StringFlag{Name: "weights", Usage: "weights by principle id, TOML or JSON, instead of the constitution's (`FILE`)"},
+		&urfave.Float64Flag{Name: "min-margin", Usage: "leave out labels whose margin |2p − 1| is below `X`"},
+		minCoverageFlag(),
+		&urfave.IntFlag{Name: "orders", Value: 2, Usage: "with `1`, a principle counts that was asked in one order only"},
+		principleFlag(),
+		judgeFlag(),
+		sourceFlag(),
+	}
+}
+
+func judgeFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "judge", Usage: "the judge, where the database holds several: its `ID` (as many digits as it takes) or model name"}
+}
+
+func sourceFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "source", Usage: "only pairs of this `FILE`, named as it was to cai label"}
+}
+
+// settings are how labels are read from judgments.
+type settings struct {
+	rule        label.Rule
+	minCoverage float64
+	oneOrder    bool
+	weights     map[string]float64 // by principle id; nil takes the principles' own
+}
+
+func (s settings) of(ps []constitution.Principle) label.Settings {
+	set := label.Settings{Rule: s.rule, MinCoverage: s.minCoverage, OneOrder: s.oneOrder, Weights: map[dataset.Hash]float64{}}
+	for i := range ps {
+		w := ps[i].Weight
+		if s.weights != nil {
+			w = s.weights[ps[i].ID]
+		}
+		set.Weights[ps[i].Hash()] = w
+	}
+	return set
+}
+
+// reading is the labels that a command asked for.
+type reading struct {
+	store     *store.Store
+	judge     store.JudgeInfo
+	filter    store.Filter
+	set       label.Settings
+	ids       map[dataset.Hash]string // of principles
+	con       *constitution.Constitution
+	minMargin float64
+
+	// counted while it is read
+	pairs, abstained, narrow int64
+}
+
+// labelled is a judged pair with its label.
+type labelled struct {
+	*store.Judged
+	label.Label
+}
+
+// reading opens what the flags of readingFlags name.
+func (a *app) reading(c *urfave.Context) (*reading, error) {
+	rule, err := label.ParseRule(c.String("aggregate"))
+	if err != nil {
+		return nil, &exitError{code: ExitUsage, err: err}
+	}
+	set := settings{rule: rule, minCoverage: c.Float64("min-coverage"), oneOrder: c.Int("orders") == 1}
+	if c.Int("orders") != 1 && c.Int("orders") != 2 {
+		return nil, usagef("--orders %d: use 1 or 2", c.Int("orders"))
+	}
+	con, ps, err := a.principles(c)
+	if err != nil {
+		return nil, err
+	}
+	if file := c.String("weights"); file != "" {
+		if set.weights, err = readWeights(file, ps); err != nil {
+			return nil, err
+		}
+	}
+	st, err := a.existingStore(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{store: st, con: con, set: set.of(ps), ids: map[dataset.Hash]string{}, minMargin: c.Float64("min-margin")}
+	if r.judge, err = a.oneJudge(c, st); err != nil {
+		return nil, err
+	}
+	r.filter = store.Filter{Judge: r.judge.Hash, Source: c.String("source")}
+	if err := checkSource(c, st); err != nil {
+		return nil, err
+	}
+	for i := range ps {
+		r.ids[ps[i].Hash()] = ps[i].ID
+		r.filter.Principles = append(r.filter.Principles, ps[i].Hash())
+	}
+	return r, nil
+}
+
+// readWeights reads weights by principle id. A principle that is not named
+// weighs nothing.
+func readWeights(file string, ps []constitution.Principle) (map[string]float64, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	w := map[string]float64{}
+	if strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
+		err = json.Unmarshal(data, &w)
+	} else {
+		err = toml.Unmarshal(data, &w)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	known := map[string]bool{}
+	for i := range ps {
+		known[ps[i].ID] = true
+	}
+	var sum float64
+	for id, x := range w {
+		if !known[id] {
+			return nil, fmt.Errorf("read %s: no principle %q in the constitution", file, id)
+		}
+		if !(x >= 0) || math.IsInf(x, 1) {
+			return nil, fmt.Errorf("read %s: principle %q: weight %v is not a number from 0 up", file, id, x)
+		}
+		sum += x
+	}
+	if sum == 0 {
+		return nil, fmt.Errorf("read %s: no principle has a weight above 0", file)
+	}
+	return w, nil
+}
+
+// oneJudge gives the judge that --judge names, or the only one there is.
+func (a *app) oneJudge(c *urfave.Context, st *store.Store) (store.JudgeInfo, error) {
+	all, err := st.Judges(c.Context)
+	if err != nil {
+		return store.JudgeInfo{}, err
+	}
+	name := c.String("judge")
+	var found []store.JudgeInfo
+	for _, j := range all {
+		if j.Judgments > 0 && (name == "" || strings.HasPrefix(j.Hash.String(), name) || j.Model == name) {
+			found = append(found, j)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0 && name != "":
+		return store.JudgeInfo{}, hinted(usagef("no judge %q has judged anything in %s", name, c.String("db")), "cai status lists the judges")
+	case len(found) == 0:
+		return store.JudgeInfo{}, hinted(fmt.Errorf("%s holds no judgments", c.String("db")), "cai label makes them")
+	}
+	var list strings.Builder
+	for _, j := range found {
+		fmt.Fprintf(&list, "\n  %s  %s, %s, %d judgments", shortID(j.Hash), j.Model, j.Mode, j.Judgments)
+	}
+	return store.JudgeInfo{}, hinted(usagef("%d judges have judged here:%s", len(found), list.String()), "name one with --judge ID")
+}
+
+// shortID is enough of a hash to name it.
+func shortID(h dataset.Hash) string { return h.String()[:12] }
+
+// checkSource refuses a --source that the store has not seen.
+func checkSource(c *urfave.Context, st *store.Store) error {
+	name := c.String("source")
+	if name == "" {
+		return nil
+	}
+	files, err := st.Files(c.Context)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, f := range files {
+		if f.Name == name {
+			return nil
+		}
+		names = append(names, f.Name)
+	}
+	return hinted(usagef("no pairs of %s are in the database", name), "it holds pairs of: %s", strings.Join(names, ", "))
+}
+
+// labels gives the labels, and counts the pairs that abstain and those whose
+// margin is too narrow.
+func (r *reading) labels(ctx context.Context) iter.Seq2[labelled, error] {
+	return func(yield func(labelled, error) bool) {
+		r.pairs, r.abstained, r.narrow = 0, 0, 0
+		for j, err := range r.store.Judged(ctx, r.filter) {
+			if err != nil {
+				yield(labelled{}, err)
+				return
+			}
+			r.pairs++
+			l, ok := label.Aggregate(j.Judgments, r.set)
+			switch {
+			case !ok:
+				r.abstained++
+				continue
+			case l.Margin < r.minMargin:
+				r.narrow++
+				continue
+			}
+			if !yield(labelled{j, l}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// logit gives the log-odds of a probability.
+func logit(p float64) float64 { return math.Log(p) - math.Log1p(-p) }
+
+// trust says what labels are worth, as far as that can be seen from the labels
+// themselves and from what their sources say.
+type trust struct {
+	Labels          int64       `json:"labels"`
+	AbstainedLabels int64       `json:"abstained_labels"`
+	PositionBias    eval.Figure `json:"position_bias"`  // mean, log-odds, over labels
+	SameSlotRate    eval.Figure `json:"same_slot_rate"` // mean over labels
+	// Human compares the labels with the replies that the sources call chosen.
+	Human *eval.Set `json:"against_source,omitempty"`
+	// AtChance tells that the interval of the accuracy holds ½.
+	AtChance *bool `json:"at_chance,omitempty"`
+}
+
+// trust reads labels and measures them.
+func (a *app) trust(ctx context.Context, st *store.Store, f store.Filter, set label.Settings) (trust, error) {
+	r := &reading{store: st, filter: f, set: set}
+	var t trust
+	var bias, same float64
+	var both int64
+	var margins sync.Map
+	pairs := func(yield func(*dataset.Pair, error) bool) {
+		for l, err := range r.labels(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			t.Labels++
+			if !math.IsNaN(l.Bias) {
+				bias += l.Bias
+				same += l.SameSlotRate
+				both++
+			}
+			p := &dataset.Pair{Prompt: l.Prompt, First: l.A, Second: l.B, P: l.Judged.P}
+			margins.Store(p, logit(l.Label.P))
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+	set1, err := eval.Run(ctx, "source", pairs, marginOf(func(p *dataset.Pair) float64 {
+		m, _ := margins.LoadAndDelete(p)
+		return m.(float64)
+	}), eval.Options{})
+	if err != nil {
+		return t, err
+	}
+	t.AbstainedLabels = r.abstained
+	t.PositionBias = eval.Figure(bias / float64(both))
+	t.SameSlotRate = eval.Figure(same / float64(both))
+	if set1.N > 0 {
+		t.Human = &set1
+		chance := set1.CI.Contains(0.5)
+		t.AtChance = &chance
+	}
+	return t, nil
+}
+
+// marginOf is a comparer whose margins are known.
+type marginOf func(*dataset.Pair) float64
+
+func (f marginOf) Compare(_ context.Context, p *dataset.Pair) (eval.Comparison, error) {
+	return eval.Comparison{Margin: f(p)}, nil
+}
+
+func (t *trust) print(w io.Writer) {
+	fmt.Fprintf(w, "labels: %d, %d abstain", t.Labels, t.AbstainedLabels)
+	if t.PositionBias.Defined() {
+		fmt.Fprintf(w, "; position bias %+.2f in log-odds, the same slot won both orders in %.0f %% of questions", float64(t.PositionBias), 100*float64(t.SameSlotRate))
+	}
+	fmt.Fprintln(w)
+	h := t.Human
+	if h == nil {
+		return
+	}
+	fmt.Fprintf(w, "against the chosen replies of the input: accuracy %s %s over %d pairs; %s\n", h.Accuracy, h.CI, h.N, baselineText(h.Figures))
+	switch {
+	case *t.AtChance:
+		fmt.Fprintln(w, "the judge cannot be told from chance on these pairs: do not rely on its labels")
+	case float64(h.Accuracy) < 0.5:
+		fmt.Fprintln(w, "the judge is worse than chance on these pairs: do not rely on its labels")
+	case h.DeltaCI[0] <= 0:
+		fmt.Fprintf(w, "the judge is above chance, but not surely better than %q\n", h.BestBaseline)
+	}
+}
+
+// baselineText lists the accuracies of the null baselines.
+func baselineText(f eval.Figures) string {
+	var parts []string
+	for _, name := range eval.Baselines() {
+		parts = append(parts, fmt.Sprintf("%s wins %s", name, f.Baselines[name]))
+	}
+	return strings.Join(parts, ", ")
+}

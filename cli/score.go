@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/dataset"
+	"cai/rm"
+)
+
+func (a *app) scoreCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "score",
+		Usage:     "scores of replies by a reward model, offline",
+		ArgsUsage: "--rm FILE FILE…",
+		Description: "A FILE is one reply (text, Markdown) or JSON Lines of records: replies (prompt or\n" +
+			"messages, and response) or pairs. With --json, or --out, each record comes out with\n" +
+			"its own columns in their order and, added, id, score and std; for a pair score_chosen,\n" +
+			"score_rejected, std_chosen and std_rejected, or _a and _b where nothing is chosen.\n" +
+			"A difference of scores is the log-odds that the first reply is the better one; std is\n" +
+			"the model's uncertainty in the same unit.\n" + exitHelp,
+		Flags: append([]urfave.Flag{
+			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
+			promptFlag(),
+			outFlag("write the JSON Lines"),
+		}, inputFlags()...),
+		Action: a.runScore,
+	}
+}
+
+func (a *app) runScore(c *urfave.Context) error {
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	if c.String("rm") == "" {
+		return hinted(usagef("no reward model is named"), "use --rm FILE; cai train makes one")
+	}
+	in, err := a.inputs(c, "replies or pairs")
+	if err != nil {
+		return err
+	}
+	m, err := rm.Load(c.String("rm"))
+	if err != nil {
+		return err
+	}
+	out, err := a.output(c)
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	enc := dataset.NewEncoder(out)
+	human := !c.Bool("json") && !out.toFile()
+	p := a.progress(c, "score", "records", 0)
+	if human && isTerminal(a.Out) {
+		p.off = true
+	}
+	defer p.done()
+	n := int64(0)
+	for r, err := range in.records() {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if human {
+			a.printScore(m, r, c.String("prompt"))
+		} else if err := encodeScore(enc, m, r, c.String("prompt")); err != nil {
+			return err
+		}
+		n++
+		p.set(n, "")
+	}
+	p.done()
+	if n == 0 && in.bad == 0 {
+		return errors.New("score: the input holds no record")
+	}
+	if err := out.commit(); err != nil {
+		return err
+	}
+	if in.bad > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+// conversationOf gives what a reply answers, the --prompt where the record does
+// not say.
+func conversationOf(r *dataset.Reply, text string) dataset.Conversation {
+	if len(r.Prompt) == 0 && text != "" {
+		return dataset.Prompt(text)
+	}
+	return r.Prompt
+}
+
+// sides are the names of a pair's replies in the output.
+func sides(p *dataset.Pair) [2]string {
+	if p.Labelled() {
+		return [2]string{"chosen", "rejected"}
+	}
+	return [2]string{"a", "b"}
+}
+
+func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, prompt string) error {
+	o := r.Object
+	set := func(key string, v any) error { return o.Set(key, v) }
+	var err error
+	if o.Get("id") == nil {
+		err = set("id", recordID(r.Source))
+	}
+	if r.Pair != nil {
+		for i, text := range []string{r.Pair.First.Text, r.Pair.Second.Text} {
+			s := m.Score(r.Pair.Prompt, text)
+			side := sides(r.Pair)[i]
+			err = errors.Join(err, set("score_"+side, s.Mean), set("std_"+side, s.Std))
+		}
+	} else {
+		s := m.Score(conversationOf(r.Reply, prompt), r.Reply.Response.Text)
+		err = errors.Join(err, set("score", s.Mean), set("std", s.Std))
+	}
+	if err != nil {
+		return fmt.Errorf("%s:%d: %w", r.Source.File, r.Source.Line, err)
+	}
+	return enc.Encode(o)
+}
+
+func (a *app) printScore(m *rm.Model, r *dataset.Record, prompt string) {
+	name := filepath.Base(r.Source.File)
+	if r.Source.Line > 0 {
+		name += " " + recordID(r.Source)
+	}
+	if r.Pair != nil {
+		s1, s2 := m.Score(r.Pair.Prompt, r.Pair.First.Text), m.Score(r.Pair.Prompt, r.Pair.Second.Text)
+		names := sides(r.Pair)
+		fmt.Fprintf(a.Out, "%s\t%s %+.3f ± %.3f\t%s %+.3f ± %.3f\n", printable(name), names[0], s1.Mean, s1.Std, names[1], s2.Mean, s2.Std)
+		return
+	}
+	s := m.Score(conversationOf(r.Reply, prompt), r.Reply.Response.Text)
+	fmt.Fprintf(a.Out, "%s\t%+.3f ± %.3f\n", printable(name), s.Mean, s.Std)
+}

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/dataset"
+	"cai/eval"
+	"cai/rm"
+)
+
+func (a *app) trainCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:  "train",
+		Usage: "a reward model of labels or preference files, offline",
+		Description: "Trains on the labels of the database or, with --data, on preference files. The\n" +
+			"features are hashed word n-grams and the style of the reply (--features hash,style);\n" +
+			"the loss is Bradley-Terry on the labels' probabilities. Prompts are split three ways:\n" +
+			"on some the model is fitted, on some the strength of L2 and the temperature are chosen,\n" +
+			"and on the holdout, which neither has seen, the figures are measured. Every accuracy\n" +
+			"stands beside the null baselines on the same pairs. Labels of a judge make the figures\n" +
+			"say how well the model agrees with that judge, not with people.\n\n" +
+			"The model is one safetensors file with its settings and figures, written beside and\n" +
+			"renamed. The same data and seed give the same model.\n\n" +
+			"--json prints pairs, features, holdout {n, accuracy, ci, log_loss, ece}, baselines,\n" +
+			"length_spearman, train_seconds, feature_seconds, model.\n" + exitHelp,
+		Flags: append(append([]urfave.Flag{
+			&urfave.StringSliceFlag{Name: "data", Usage: "train on this preference `FILE` instead of the database's labels; repeatable"},
+			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style; default both"},
+			&urfave.Float64Flag{Name: "holdout", Value: 0.1, Usage: "the `SHARE` of prompts that the figures are measured on"},
+			&urfave.Int64Flag{Name: "seed", Usage: "seed of the split (`N`)"},
+			&urfave.StringFlag{Name: "out", Value: "rm.safetensors", Usage: "write the model to `FILE`"},
+		}, readingFlags()...), inputFlags()...),
+		Action: a.runTrain,
+	}
+}
+
+type trainJSON struct {
+	Pairs          int                    `json:"pairs"`
+	Features       int                    `json:"features"`
+	Holdout        eval.Set               `json:"holdout"`
+	Baselines      map[string]eval.Figure `json:"baselines"`
+	LengthSpearman eval.Figure            `json:"length_spearman"`
+	TrainSeconds   float64                `json:"train_seconds"`
+	FeatureSeconds float64                `json:"feature_seconds"`
+	L2             float64                `json:"l2"`
+	Temperature    float64                `json:"temperature"`
+	Skipped        map[string]int         `json:"skipped"`
+	Model          string                 `json:"model"`
+}
+
+func (a *app) runTrain(c *urfave.Context) error {
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	if c.NArg() > 0 {
+		return hinted(usagef("train takes no argument %q", c.Args().First()), "preference files are named by --data FILE")
+	}
+	if h := c.Float64("holdout"); !(h > 0 && h < 1) {
+		return usagef("--holdout %v is not a share between 0 and 1", h)
+	}
+	var pairs iter.Seq2[*dataset.Pair, error]
+	var in *inputs
+	var r *reading
+	var err error
+	if files := c.StringSlice("data"); len(files) > 0 {
+		if in, err = a.inputFiles(c, files); err != nil {
+			return err
+		}
+		pairs = in.pairs()
+	} else {
+		if r, err = a.reading(c); err != nil {
+			return err
+		}
+		pairs = r.trainingPairs(ctx)
+	}
+
+	var p *progress
+	stage := ""
+	model, tr, err := rm.Train(ctx, pairs, rm.Options{
+		Features: list(c.StringSlice("features")), Holdout: c.Float64("holdout"), Seed: c.Int64("seed"),
+		Progress: func(s string, done, total int) {
+			if s != stage {
+				if p != nil {
+					p.done()
+				}
+				stage = s
+				p = a.progress(c, "train: "+s, "steps", int64(total))
+			}
+			p.set(int64(done), "")
+		},
+	})
+	if p != nil {
+		p.done()
+	}
+	if err != nil {
+		return err
+	}
+
+	results := make([]eval.Result, len(tr.Holdout))
+	for i, s := range tr.Holdout {
+		results[i] = eval.Result{Pair: s.Pair, Comparison: eval.Comparison{
+			Margin: s.First - s.Second, First: s.First, Second: s.Second, Scored: true,
+		}}
+	}
+	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset})
+	out := trainJSON{
+		Pairs: tr.Pairs, Features: tr.Features, Holdout: set,
+		Baselines: set.Baselines, LengthSpearman: set.LengthSpearman,
+		TrainSeconds: tr.TrainSeconds, FeatureSeconds: tr.FeatureSeconds,
+		L2: tr.L2, Temperature: tr.Temperature, Skipped: tr.Skipped, Model: c.String("out"),
+	}
+	if model.Metadata.Metrics, err = json.Marshal(out); err != nil {
+		return err
+	}
+	if r != nil {
+		model.Metadata.ConstitutionHash = dataset.Hash(r.con.Hash()).String()
+		model.Metadata.Judge = r.judge.Hash.String()
+	}
+	if err := model.Save(c.String("out")); err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		if err := a.writeJSON(out); err != nil {
+			return err
+		}
+	} else {
+		a.printTraining(out, r)
+	}
+	if in != nil && in.bad > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+func (a *app) printTraining(o trainJSON, r *reading) {
+	h := o.Holdout
+	fmt.Fprintf(a.Out, "%s: %d pairs, %d features, L2 %g, temperature %.2f; features %.1f s, training %.1f s\n",
+		printable(o.Model), o.Pairs, o.Features, o.L2, o.Temperature, o.FeatureSeconds, o.TrainSeconds)
+	for _, reason := range sortedKeys(o.Skipped) {
+		fmt.Fprintf(a.Out, "left out: %d %s\n", o.Skipped[reason], reason)
+	}
+	if h.N == 0 {
+		fmt.Fprintln(a.Out, "holdout: no pair with a clear label, so nothing is known about this model")
+		return
+	}
+	fmt.Fprintf(a.Out, "holdout of %d pairs, %d prompts: accuracy %s %s; %s\n", h.N, h.Prompts, h.Accuracy, h.CI, baselineText(h.Figures))
+	fmt.Fprintf(a.Out, "log loss %s (chance 0.693), ECE %s, length Spearman %s\n", h.LogLoss, h.ECE, h.LengthSpearman)
+	if r != nil {
+		fmt.Fprintf(a.Out, "the labels are those of %s: the figures tell how well the model agrees with it\n", printable(r.judge.Model))
+	}
+	verdict(a.Out, "the model", h.Figures)
+}
+
+// trainingPairs gives the labels as pairs for training.
+func (r *reading) trainingPairs(ctx context.Context) iter.Seq2[*dataset.Pair, error] {
+	return func(yield func(*dataset.Pair, error) bool) {
+		for l, err := range r.labels(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			p := &dataset.Pair{Prompt: l.Prompt, First: l.A, Second: l.B, P: l.Label.P}
+			if len(l.Sources) > 0 {
+				p.Source = l.Sources[0]
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
