@@ -56,42 +56,41 @@ func (o Object) MarshalJSON() ([]byte, error) {
 		}
 		b.Write(k)
 		b.WriteByte(':')
+		if len(f.Value) == 0 {
+			b.WriteString("null")
+		}
 		b.Write(f.Value)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
 }
 
-// UnmarshalJSON reads an object; a key given twice is an error.
+// UnmarshalJSON reads an object; a key given twice, or text that is not valid
+// Unicode, is an error.
 func (o *Object) UnmarshalJSON(data []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	t, err := dec.Token()
+	out, err := appendObject((*o)[:0], bytes.Clone(data))
 	if err != nil {
 		return err
 	}
-	if t != json.Delim('{') {
-		return fmt.Errorf("not a JSON object")
+	*o = out
+	return nil
+}
+
+// clone copies o with its values, which may be slices of a buffer that is read
+// into again.
+func (o Object) clone() Object {
+	n := 0
+	for i := range o {
+		n += len(o[i].Value)
 	}
-	*o = (*o)[:0]
-	seen := map[string]bool{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		key, _ := t.(string)
-		if seen[key] {
-			return fmt.Errorf("key %q is given twice", key)
-		}
-		seen[key] = true
-		var v json.RawMessage
-		if err := dec.Decode(&v); err != nil {
-			return err
-		}
-		*o = append(*o, Field{key, v})
+	buf := make([]byte, 0, n)
+	out := make(Object, len(o))
+	for i, f := range o {
+		from := len(buf)
+		buf = append(buf, f.Value...)
+		out[i] = Field{f.Key, buf[from:len(buf):len(buf)]}
 	}
-	_, err = dec.Token()
-	return err
+	return out
 }
 
 // marshal is json.Marshal without the escaping of <, > and &, so that text
