@@ -153,8 +153,9 @@ func Spearman(x, y []float64) float64 {
 	if xx == 0 || yy == 0 {
 		return math.NaN()
 	}
-	// The quotient can leave [-1, 1] by rounding.
-	return math.Max(-1, math.Min(1, xy/math.Sqrt(xx)/math.Sqrt(yy)))
+	// One square root of the product gives exactly 1 for equal ranks; otherwise
+	// the quotient could leave [-1, 1] by rounding.
+	return math.Max(-1, math.Min(1, xy/math.Sqrt(xx*yy)))
 }
 
 // ranks gives the ranks of v less their mean: exact multiples of one half, so
