@@ -50,6 +50,7 @@ func vote(ctx context.Context, m Chatter, req Request, votes int, options []stri
 	n := make([]float64, len(options))
 	var total float64
 	req.Temperature = 1
+	req.Plain = true // a repeat penalty would weigh on the letters that the question names
 	req.MaxTokens = 4
 	seed := req.Seed
 	for v := range votes {

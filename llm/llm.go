@@ -28,7 +28,11 @@ type Request struct {
 	TopLogprobs int
 	// Temperature 0 is greedy.
 	Temperature float64
-	Seed        int
+	// Plain samples from the model's own distribution: top-k, top-p, min-p and
+	// the repeat penalty, which the server applies by default, are off unless
+	// the user set them.
+	Plain bool
+	Seed  int
 	// Stop ends the answer before any of these.
 	Stop []string
 	// OnText, if set, gets the answer piece by piece as it is written.

@@ -1,0 +1,260 @@
+package llm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	// maxTries bounds the attempts at a call that fails for another transient
+	// reason than a busy server.
+	maxTries = 4
+	// restart is how long a server that answered before is given to come back.
+	restart = 10 * time.Second
+)
+
+// errSilent is the cause of a context that ended because nothing came.
+var errSilent = errors.New("the server stopped answering")
+
+// call does one thing on the host in use, with retries. If that host is absent
+// the others are tried in turn, and the first that answers becomes the one in
+// use.
+func call[T any](ctx context.Context, c *Client, op string, do func(context.Context, *url.URL) (T, error)) (T, error) {
+	start := time.Now()
+	tries := 0
+	var asked time.Duration // the pause that the server asked for
+	once := func() (T, error) {
+		v, err := anyHost(ctx, c, op, do)
+		if err == nil {
+			return v, nil
+		}
+		e, ok := errors.AsType[*Error](err)
+		tries++
+		if ok {
+			asked = e.wait
+		}
+		switch {
+		case !ok || !e.retry:
+			return v, backoff.Permanent(err)
+		case e.Kind == KindServerAbsent && time.Since(start) > min(restart, c.patience):
+			return v, backoff.Permanent(err)
+		case e.Kind != KindBusy && e.Kind != KindServerAbsent && tries >= maxTries:
+			return v, backoff.Permanent(err)
+		}
+		return v, err
+	}
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 250 * time.Millisecond
+	pause.MaxInterval = 15 * time.Second
+	v, err := backoff.Retry(ctx, once,
+		backoff.WithBackOff(atLeast{pause, &asked}),
+		backoff.WithMaxElapsedTime(c.patience),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			if c.onRetry != nil {
+				c.onRetry(err, wait)
+			}
+		}))
+	if err != nil && ctx.Err() != nil {
+		var none T
+		return none, fmt.Errorf("%s with %s: %w", op, c.model, ctx.Err())
+	}
+	return v, err
+}
+
+// atLeast makes pauses no shorter than the server asked for.
+type atLeast struct {
+	backoff.BackOff
+	asked *time.Duration
+}
+
+func (b atLeast) NextBackOff() time.Duration { return max(b.BackOff.NextBackOff(), *b.asked) }
+
+// anyHost tries the host in use and then the others until one answers.
+func anyHost[T any](ctx context.Context, c *Client, op string, do func(context.Context, *url.URL) (T, error)) (T, error) {
+	var v T
+	var err error
+	from := int(c.current.Load())
+	for k := range c.hosts {
+		i := (from + k) % len(c.hosts)
+		h := c.hosts[i]
+		v, err = do(ctx, h)
+		if err == nil {
+			c.answered[i].Store(true)
+			c.current.Store(int32(i))
+			return v, nil
+		}
+		e := c.classify(ctx, op, h, err)
+		err = e
+		if KindOf(e) != KindServerAbsent {
+			return v, e
+		}
+	}
+	// A server that answered a moment ago may be starting again.
+	if e, ok := errors.AsType[*Error](err); ok && c.answered[from].Load() {
+		e.retry = true
+	}
+	return v, err
+}
+
+// classify makes any error of a call into an [Error]; those of the caller's own
+// context stay what they are.
+func (c *Client) classify(ctx context.Context, op string, h *url.URL, err error) error {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errSilent) {
+		return ctx.Err()
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = network(err)
+	}
+	if e.Op == "" {
+		e.Op = op
+	}
+	e.Model, e.Host = c.model, Redact(h)
+	if e.Kind == KindServerAbsent && e.Hint == "" {
+		e.Hint = c.absentHint()
+	}
+	return e
+}
+
+func (c *Client) absentHint() string {
+	if c.backend.name() == "openai" {
+		return "check the address in the model's name and that the server runs"
+	}
+	return "start it with `ollama serve`, or name another with --host or OLLAMA_HOST"
+}
+
+// network sorts errors that no server sent.
+func network(err error) *Error {
+	// A url.Error repeats the URL, user name included.
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	var (
+		op  *net.OpError
+		dns *net.DNSError
+		rec tls.RecordHeaderError
+		ver *tls.CertificateVerificationError
+		unk x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.Is(err, errSilent), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Error{
+			Kind: KindTimeout, Err: errSilent, retry: true,
+			Hint: "the server's log may tell why; a model too large for the memory answers very slowly",
+		}
+	case errors.As(err, &dns):
+		return &Error{Kind: KindServerAbsent, Err: fmt.Errorf("no server answers: no host has the name %q", dns.Name)}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &Error{Kind: KindServerAbsent, Err: errors.New("no server answers: connection refused")}
+	case errors.As(err, &op) && op.Op == "dial":
+		return &Error{Kind: KindServerAbsent, Err: fmt.Errorf("no server answers: %w", op.Err)}
+	case errors.As(err, &rec), errors.As(err, &ver), errors.As(err, &unk), strings.Contains(err.Error(), "gave HTTP response to HTTPS client"):
+		return &Error{Kind: KindRequest, Err: err, fatal: true, Hint: "check whether the address is https or http, and its certificate"}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed), strings.Contains(err.Error(), "server closed idle connection"):
+		return &Error{Kind: KindServer, Err: errors.New("the server broke the connection off"), retry: true}
+	}
+	return &Error{Kind: KindServer, Err: err}
+}
+
+// watchKey finds the [watch] of a request in its context.
+type watchKey struct{}
+
+// watch ends a call whose server has gone silent. The clock runs only while the
+// server is waited for, so a listener that is slow to take an answer in does
+// not end it.
+type watch struct {
+	timer *time.Timer
+	wait  time.Duration // for the next byte
+	stall time.Duration
+	broke atomic.Value // the error that ended the body early
+}
+
+// watch derives a context that ends when the server goes silent; done must be
+// called.
+func (c *Client) watch(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watch{wait: c.first, stall: c.stall}
+	w.timer = time.AfterFunc(w.wait, func() { cancel(errSilent) })
+	return context.WithValue(ctx, watchKey{}, w), func() {
+		w.timer.Stop()
+		cancel(nil)
+	}
+}
+
+// broken gives the error that ended the body of a watched call before its time,
+// nil if none did.
+func broken(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	if w, ok := ctx.Value(watchKey{}).(*watch); ok {
+		if err, ok := w.broke.Load().(*error); ok {
+			return *err
+		}
+	}
+	return nil
+}
+
+// watchedTransport is an HTTP transport whose bodies keep a [watch] going.
+type watchedTransport struct {
+	base *http.Transport
+}
+
+func newTransport() *watchedTransport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.MaxIdleConnsPerHost = 64
+	return &watchedTransport{base: t}
+}
+
+func (t *watchedTransport) client() *http.Client { return &http.Client{Transport: t} }
+
+// RoundTrip implements [http.RoundTripper].
+func (t *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(req)
+	w, ok := req.Context().Value(watchKey{}).(*watch)
+	if !ok {
+		return resp, err
+	}
+	if err != nil {
+		if errors.Is(context.Cause(req.Context()), errSilent) {
+			err = errSilent
+		}
+		return resp, err
+	}
+	w.timer.Stop()
+	resp.Body = &watchedBody{ReadCloser: resp.Body, watch: w}
+	return resp, nil
+}
+
+type watchedBody struct {
+	io.ReadCloser
+	watch *watch
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.watch.timer.Reset(b.watch.wait)
+	n, err := b.ReadCloser.Read(p)
+	b.watch.timer.Stop()
+	if n > 0 {
+		b.watch.wait = b.watch.stall
+	}
+	if err != nil && err != io.EOF {
+		b.watch.broke.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
