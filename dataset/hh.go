@@ -61,10 +61,10 @@ func transcriptPrompt(text string) Conversation {
 	return c
 }
 
-// asksForTurn tells whether a prompt is without doubt a transcript: it begins
-// with the person's marker and ends with the assistant's.
+// asksForTurn tells whether a prompt is without doubt a transcript: it has the
+// person's marker and ends with the assistant's.
 func asksForTurn(text string) bool {
-	return strings.HasPrefix(text, humanMarker) && strings.HasSuffix(strings.TrimSuffix(text, " "), assistantMarker)
+	return strings.Contains(text, humanMarker) && strings.HasSuffix(strings.TrimSuffix(text, " "), assistantMarker)
 }
 
 // splitTranscripts reads a pair of transcripts that are the same up to the last
@@ -128,7 +128,11 @@ func sameTurns(a, b Conversation) bool {
 func transcript(c Conversation) (string, error) {
 	var b strings.Builder
 	for i, m := range c {
-		if strings.Contains("\n\n"+m.Content, humanMarker) || strings.Contains("\n\n"+m.Content, assistantMarker) {
+		text := m.Content
+		if m.Role == "system" {
+			text = "\n\n" + strings.TrimLeft(text, "\n")
+		}
+		if strings.Contains(text, humanMarker) || strings.Contains(text, assistantMarker) {
 			return "", fmt.Errorf("%w: a transcript can't hold a turn that itself has a line \"Human:\" or \"Assistant:\"", ErrCannotHold)
 		}
 		switch m.Role {

@@ -105,8 +105,12 @@ func parsePrompt(raw json.RawMessage, asTranscript bool) (Conversation, error) {
 		}
 		// A CSV cell can hold messages only as their JSON.
 		if strings.HasPrefix(text, `[{"`) && strings.HasSuffix(text, "}]") {
-			if c, err := parseCell(text); err == nil {
-				return c, nil
+			raw := []byte(text)
+			s := scanner{data: raw}
+			if s.skip() == nil && s.pos == len(raw) {
+				if c, err := parseMessages(raw); err == nil && len(c) > 0 {
+					return c, nil
+				}
 			}
 		}
 		return Prompt(text), nil

@@ -1,0 +1,347 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// ReadOptions says how a file is read. The zero value detects everything.
+type ReadOptions struct {
+	// Format is one of [Formats]; empty detects it from the first records.
+	Format string
+	// Pairs is the most pairs taken of a record that has more than two replies,
+	// drawn with Seed; 0 takes all of them.
+	Pairs int
+	Seed  int64
+	// Stdin is what the name "-" reads; nil is os.Stdin.
+	Stdin io.Reader
+}
+
+// RecordError is a record that does not fit. The sequence goes on after it if
+// its consumer does, so that bad records can be counted and left out. Any other
+// error ends the sequence.
+type RecordError struct {
+	File   string
+	Line   int // from 1; in a JSON array the record's number
+	Reason string
+}
+
+// Error gives "file:line: reason".
+func (e *RecordError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Reason) }
+
+// Reply is one reply, with the conversation it answers where the file has it.
+type Reply struct {
+	Prompt   Conversation // nil where the file has none
+	Response Response
+	Source   Source
+}
+
+// Record is one record of a file with all its columns, and what it holds: a
+// reply, a pair, or a list of replies.
+type Record struct {
+	Object Object // nil for a text file
+	Source Source
+	Reply  *Reply // set if the record is a reply
+	Pair   *Pair  // set if it is a pair
+	// Prompt and Responses are set if the record has a list of replies. Chosen
+	// is how many of them, from the first, were chosen over all the others.
+	Prompt    Conversation
+	Responses []Response
+	Chosen    int
+}
+
+// Pairs reads the pairs of a file; "-" is stdin. The file may be JSON Lines, a
+// JSON array or CSV, compressed or not, and have any of the [Formats]. Memory
+// does not grow with the file.
+//
+// Source.Extra has every column but those that hold the prompt, the replies and
+// the id, so labels and authors' names stay in it in the form that they came
+// in.
+func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
+	return func(yield func(*Pair, error) bool) {
+		r := reader{name: name, o: o}
+		r.run(false, func(c *content, err error) bool {
+			if err != nil {
+				return yield(nil, err)
+			}
+			switch {
+			case c.pair != nil:
+				return yield(c.pair, nil)
+			case c.list != nil:
+				pairs, reason := c.pairs(o)
+				if reason != "" {
+					return yield(nil, r.bad(c.source.Line, reason))
+				}
+				for _, p := range pairs {
+					if !yield(p, nil) {
+						return false
+					}
+				}
+				return true
+			}
+			return yield(nil, r.bad(c.source.Line, "one reply and no pair; a pair has chosen and rejected, or response_a and response_b"))
+		})
+	}
+}
+
+// Replies reads the replies of a file: JSON or CSV records with prompt or
+// messages and response, or, where the name says neither, one reply that is the
+// whole file. A record with a list of responses gives each of them.
+func Replies(name string, o ReadOptions) iter.Seq2[*Reply, error] {
+	return func(yield func(*Reply, error) bool) {
+		r := reader{name: name, o: o}
+		r.run(true, func(c *content, err error) bool {
+			if err != nil {
+				return yield(nil, err)
+			}
+			switch {
+			case c.pair != nil || c.list != nil && c.chosen > 0:
+				return yield(nil, r.bad(c.source.Line, "a pair, not a reply; a reply has prompt or messages, and response"))
+			case c.list != nil:
+				for i, resp := range c.list {
+					src := c.source
+					src.Sub = i
+					if !yield(&Reply{c.prompt, resp, src}, nil) {
+						return false
+					}
+				}
+				return true
+			}
+			return yield(c.reply, nil)
+		})
+	}
+}
+
+// Records reads a file's records with all their columns in their order. It
+// takes what [Pairs] and [Replies] take; each record is given once, whatever
+// number of replies it has.
+func Records(name string, o ReadOptions) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		r := reader{name: name, o: o, keep: true}
+		r.run(true, func(c *content, err error) bool {
+			if err != nil {
+				return yield(nil, err)
+			}
+			return yield(&Record{c.object, c.source, c.reply, c.pair, c.prompt, c.list, c.chosen}, nil)
+		})
+	}
+}
+
+// content is what one record holds: a pair, a reply, or a list of replies.
+type content struct {
+	object Object // only if the reader keeps it
+	source Source
+	pair   *Pair
+	reply  *Reply
+	prompt Conversation
+	list   []Response
+	chosen int // of the list, how many were chosen over the rest
+}
+
+// reader reads one file.
+type reader struct {
+	name   string
+	o      ReadOptions
+	keep   bool // the whole object of each record
+	format *format
+	// held are records whose format is not certain yet, the object of each
+	// copied.
+	held []rawRecord
+}
+
+// lookahead is how many records are looked at where the first leaves two
+// formats open.
+const lookahead = 8
+
+func (r *reader) bad(line int, reason string) *RecordError {
+	return &RecordError{r.name, line, reason}
+}
+
+// run reads the file and yields each record's content. With text, a file that
+// has no records is one reply.
+func (r *reader) run(text bool, yield func(*content, error) bool) {
+	containerName := ""
+	switch {
+	case slices.Contains(containers, r.o.Format):
+		containerName = r.o.Format
+	case r.o.Format != "":
+		if r.format = formatNamed(r.o.Format); r.format == nil {
+			yield(nil, fmt.Errorf("unknown format %q: one of %s", r.o.Format, strings.Join(Formats(), ", ")))
+			return
+		}
+		text = false
+	}
+	in, err := openInput(r.name, r.o.Stdin)
+	if err != nil {
+		yield(nil, err)
+		return
+	}
+	defer in.Close()
+	c := in.container(containerName, text)
+	if c == containerText {
+		if !text {
+			yield(nil, fmt.Errorf("%s: a text has no pairs", r.name))
+			return
+		}
+		yield(r.text(in))
+		return
+	}
+	stopped := false
+	err = in.each(c, func(rec rawRecord) bool {
+		stopped = !r.record(rec, yield)
+		return !stopped
+	})
+	if !stopped && len(r.held) > 0 {
+		stopped = !r.release(yield)
+	}
+	if err != nil && !stopped {
+		yield(nil, err)
+	}
+}
+
+// text reads the whole file as one reply.
+func (r *reader) text(in *input) (*content, error) {
+	body, err := io.ReadAll(io.LimitReader(in.r, MaxRecord+1))
+	if err != nil {
+		return nil, in.readError(err)
+	}
+	if len(body) > MaxRecord {
+		return nil, fmt.Errorf("%s: %s", r.name, tooLong())
+	}
+	if !utf8.Valid(body) {
+		line := 1 + strings.Count(string(body[:validPrefix(body)]), "\n")
+		return nil, r.bad(line, "not valid UTF-8; a reply is text")
+	}
+	if len(body) == 0 {
+		return nil, r.bad(1, "the file is empty, so there is no reply")
+	}
+	src := Source{File: r.name, Line: 1}
+	return &content{source: src, reply: &Reply{Response: Response{Text: string(body)}, Source: src}}, nil
+}
+
+func validPrefix(b []byte) int {
+	n := 0
+	for n < len(b) {
+		r, size := utf8.DecodeRune(b[n:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// record takes the file's next record.
+func (r *reader) record(rec rawRecord, yield func(*content, error) bool) bool {
+	if r.format != nil {
+		return r.emit(rec, yield)
+	}
+	if rec.bad == "" {
+		f := detect(rec.obj)
+		switch {
+		case f == nil:
+			if len(r.held) == 0 {
+				return yield(nil, r.bad(rec.line, unknownShape(rec.obj)))
+			}
+		case !f.ambiguous(rec.obj):
+			r.format = f
+			return r.release(yield) && r.emit(rec, yield)
+		}
+	}
+	if len(r.held) == 0 && rec.bad != "" {
+		return yield(nil, r.bad(rec.line, rec.bad))
+	}
+	rec.obj = rec.obj.clone()
+	r.held = append(r.held, rec)
+	if len(r.held) >= lookahead {
+		return r.release(yield)
+	}
+	return true
+}
+
+// release takes the records that were held back: their format is the one that a
+// later record made certain, else the likeliest.
+func (r *reader) release(yield func(*content, error) bool) bool {
+	for _, rec := range r.held {
+		if r.format != nil {
+			break
+		}
+		r.format = detect(rec.obj)
+	}
+	held := r.held
+	r.held = nil
+	for _, rec := range held {
+		if !r.emit(rec, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// emit reads one record in the file's format.
+func (r *reader) emit(rec rawRecord, yield func(*content, error) bool) bool {
+	if rec.bad != "" {
+		return yield(nil, r.bad(rec.line, rec.bad))
+	}
+	c := content{source: Source{File: r.name, Line: rec.line}}
+	c.source.ID = recordID(rec.obj)
+	v := view{obj: rec.obj}
+	err := r.format.read(&v, &c)
+	if err != nil {
+		return yield(nil, r.bad(rec.line, err.Error()))
+	}
+	obj := rec.obj
+	if r.keep {
+		obj = obj.clone()
+		c.object = obj
+	}
+	c.source.Extra = v.extra(obj, !r.keep)
+	switch {
+	case c.pair != nil:
+		c.pair.Source = c.source
+	case c.reply != nil:
+		c.reply.Source = c.source
+	}
+	return yield(&c, nil)
+}
+
+// idColumns are the names that files have for a record's own id.
+var idColumns = []string{"id", "prompt_id", "pair_id", "question_id"}
+
+// recordID gives the record's own id: a text as it is, a number as written.
+func recordID(o Object) string {
+	for _, key := range idColumns {
+		switch raw := o.Get(key); kindOf(raw) {
+		case '"':
+			if s, err := unquote(raw); err == nil {
+				return s
+			}
+		case '0':
+			return string(raw)
+		}
+	}
+	return ""
+}
+
+// unknownShape says what a record has and what it should have.
+func unknownShape(o Object) string {
+	keys := make([]string, 0, len(o))
+	for _, f := range o {
+		keys = append(keys, f.Key)
+	}
+	has := "it has no columns"
+	if len(keys) > 0 {
+		if len(keys) > 12 {
+			keys = append(keys[:12], "…")
+		}
+		has = "it has " + strings.Join(keys, ", ")
+	}
+	return "neither a pair (prompt, chosen, rejected) nor a reply (prompt, response): " + has
+}
+
+var errNoPrompt = errors.New("no prompt")
