@@ -45,8 +45,7 @@ var anyResults = rapid.SliceOfN(anyResult, 0, 40)
 
 // bySubset does not depend on the order of the replies.
 func bySubset(p *dataset.Pair) string {
-	text, _ := p.Prompt.Text()
-	return []string{"even", "odd", ""}[int(text[0])%3]
+	return []string{"none", "one", ""}[(len(p.First.Text)+len(p.Second.Text))%3]
 }
 
 func anyOptions(t *rapid.T) eval.Options {
@@ -131,6 +130,33 @@ func TestOrderOfRowsChangesNothing(t *testing.T) {
 		o, results := anyOptions(t), anyResults.Draw(t, "results")
 		permuted := rapid.Permutation(results).Draw(t, "permuted")
 		fail(t, "permuting rows", evaluate(t, results, o), evaluate(t, permuted, o))
+	})
+}
+
+// A subset's figures are those of its pairs evaluated by themselves.
+func TestSubsetsAreSetsOfTheirOwn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o, results := anyOptions(t), anyResults.Draw(t, "results")
+		parts := map[string][]eval.Result{}
+		for _, r := range results {
+			parts[bySubset(r.Pair)] = append(parts[bySubset(r.Pair)], r)
+		}
+		delete(parts, "")
+		set := eval.Evaluate("", results, o)
+		for name, part := range parts {
+			alone := eval.Evaluate("", part, o)
+			got, ok := set.Subsets[name]
+			if ok != (alone.N > 0) {
+				t.Fatalf("subset %s of %d pairs: there %v", name, alone.N, ok)
+			}
+			if ok {
+				fail(t, "being a subset", marshal(t, eval.Set{Figures: alone.Figures}), marshal(t, eval.Set{Figures: got}))
+			}
+			delete(set.Subsets, name)
+		}
+		if len(set.Subsets) > 0 {
+			t.Fatalf("subsets of no pairs: %v", set.Subsets)
+		}
 	})
 }
 

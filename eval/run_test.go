@@ -226,6 +226,11 @@ func TestSoftLabelsCanBeMet(t *testing.T) {
 	if set.ECE > 1e-12 || set.Brier > 1e-12 || set.Accuracy != 1 {
 		t.Errorf("ece %v, brier %v, accuracy %v", float64(set.ECE), float64(set.Brier), set.Accuracy)
 	}
+	// Picking the other side with 3/4 is right to 1/4, not never.
+	wrong := []eval.Result{{pair("1", "a", "b", 0.75), eval.Comparison{Margin: -math.Log(3)}}}
+	if set := eval.Evaluate("", wrong, eval.Options{}); !near(float64(set.ECE), 0.5) {
+		t.Errorf("ece %v, want 0.5", float64(set.ECE))
+	}
 }
 
 // A model that is "longer wins" and right where that is wrong in some pairs is
@@ -352,6 +357,15 @@ func TestErrorsEndTheRunAndKeepItsFigures(t *testing.T) {
 		}, c, o)
 		if err != broken || set.N != 1 {
 			t.Errorf("%d jobs: reader's error came as %v, n %d", jobs, err, set.N)
+		}
+
+		// A failing comparer ends an endless sequence, and is what is reported.
+		_, err = eval.Run(context.Background(), "", func(yield func(*dataset.Pair, error) bool) {
+			for yield(bad, nil) {
+			}
+		}, c, o)
+		if !errors.Is(err, broken) {
+			t.Errorf("%d jobs, many pairs: comparer's error came as %v", jobs, err)
 		}
 
 		ctx, cancel := context.WithCancel(context.Background())
