@@ -81,14 +81,16 @@ func (in *input) container(format string, text bool) container {
 }
 
 // peekText gives the file's beginning from the first byte that is no space, and
-// whether there is more than it.
+// whether there may be more than it. It waits for no more than a line, so that
+// a slow writer's first record is read when it comes.
 func (in *input) peekText() (head []byte, more bool) {
-	for n := 512; ; n *= 8 {
-		head, err := in.r.Peek(min(n, readBuffer))
-		more = err == nil
+	for n := 1; ; n = in.r.Buffered() + 1 {
+		_, err := in.r.Peek(min(n, readBuffer))
+		head, _ = in.r.Peek(in.r.Buffered())
+		full := len(head) == readBuffer
 		head = bytes.TrimLeft(head, " \t\r\n")
-		if !more || n >= readBuffer || bytes.IndexByte(head, '\n') > 0 {
-			return head, more
+		if err != nil || full || bytes.IndexByte(head, '\n') > 0 {
+			return head, err == nil
 		}
 	}
 }
@@ -96,9 +98,10 @@ func (in *input) peekText() (head []byte, more bool) {
 // rawRecord is one record as its container holds it. Its object's values may be
 // slices of a buffer that the next record overwrites.
 type rawRecord struct {
-	line int
-	obj  Object
-	bad  string // what is wrong with the record, if anything
+	line  int
+	obj   Object
+	cells bool   // a row of CSV, of which every value is a text
+	bad   string // what is wrong with the record, if anything
 }
 
 // each calls fn with every record until fn returns false. An error is one that
@@ -210,12 +213,16 @@ func (in *input) eachValue(array bool, fn func(rawRecord) bool) error {
 	var obj Object
 	for n := 1; ; n++ {
 		c, err := v.space()
-		if array && err == nil && n > 1 && c == ',' {
+		if array && err == nil && n > 1 && c != ']' {
+			if c != ',' {
+				fn(rawRecord{line: n, bad: fmt.Sprintf("not valid JSON: a comma or \"]\" is expected before the record, not %q", string(rune(c)))})
+				return nil
+			}
 			v.r.ReadByte()
-			c, err = v.space()
-		} else if array && err == nil && n > 1 && c != ']' {
-			fn(rawRecord{line: n, bad: fmt.Sprintf("not valid JSON: a comma or \"]\" is expected after record %d, not %q", n-1, string(c))})
-			return nil
+			if c, err = v.space(); err == nil && c == ']' {
+				fn(rawRecord{line: n, bad: "not valid JSON: a comma without a record after it"})
+				return nil
+			}
 		}
 		switch {
 		case err == io.EOF:
@@ -228,7 +235,7 @@ func (in *input) eachValue(array bool, fn func(rawRecord) bool) error {
 		case array && c == ']':
 			v.r.ReadByte()
 			if c, err := v.space(); err == nil {
-				fn(rawRecord{line: n, bad: fmt.Sprintf("not valid JSON: %q after the end of the array", string(c))})
+				fn(rawRecord{line: n, bad: fmt.Sprintf("not valid JSON: %q after the end of the array", string(rune(c)))})
 			} else if err != io.EOF {
 				return err
 			}

@@ -20,7 +20,7 @@ func (in *input) eachCSV(fn func(rawRecord) bool) error {
 		} else if err != nil {
 			return err
 		}
-		rec := rawRecord{line: c.start, bad: bad}
+		rec := rawRecord{line: c.start, cells: true, bad: bad}
 		switch {
 		case bad != "":
 		case header == nil:

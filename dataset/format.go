@@ -94,8 +94,9 @@ func (f *format) ambiguous(o Object) bool { return f.name == "trl" && !has(o, pr
 
 // view is a record being read; it notes which columns were taken.
 type view struct {
-	obj  Object
-	used uint64 // bit i is column i; columns from the 64th on always stay extra
+	obj   Object
+	cells bool   // the record is a row of CSV
+	used  uint64 // bit i is column i; columns from the 64th on always stay extra
 }
 
 // get gives a column and takes it.
@@ -111,7 +112,8 @@ func (v *view) get(key string) json.RawMessage {
 	return nil
 }
 
-// extra gives the columns that were not taken, copied if own is set.
+// extra gives the columns of obj that were not taken, copied if own is set.
+// obj is v.obj or a copy of it.
 func (v *view) extra(obj Object, own bool) Object {
 	n := 0
 	for i := range obj {
@@ -119,14 +121,7 @@ func (v *view) extra(obj Object, own bool) Object {
 			n++
 		}
 	}
-	for _, key := range idColumns {
-		if has(obj, key) && recordID(obj) != "" {
-			v.get(key)
-			n--
-			break
-		}
-	}
-	if n <= 0 {
+	if n == 0 {
 		return nil
 	}
 	out := make(Object, 0, n)
@@ -184,7 +179,7 @@ func (v *view) prompt(asTranscript bool) (Conversation, error) {
 			continue
 		}
 		v.get(key)
-		c, err := parsePrompt(raw, asTranscript)
+		c, err := parsePrompt(raw, asTranscript, v.cells)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
@@ -533,17 +528,22 @@ func (c *content) pairs(o ReadOptions) ([]*Pair, string) {
 		src := c.source
 		src.Sub = k
 		if c.chosen == 3 && len(c.list) == 6 {
-			src.Extra = styleLevel(src.Extra, t.i, t.j-3)
+			src.Extra = benchColumns(src.Extra, t.i, t.j-3)
 		}
 		out = append(out, &Pair{c.prompt, c.list[t.i], c.list[t.j], p, src})
 	}
 	return out, ""
 }
 
-// styleLevel adds RM-Bench's level of a pair: its replies come as concise,
-// detailed, and detailed with Markdown, and a pair is hard where the rejected
-// one is the more adorned.
-func styleLevel(extra Object, chosen, rejected int) Object {
+// benchColumns adds what tells RM-Bench's nine pairs of a record apart: subset,
+// the record's domain, and level. The replies come as concise, detailed, and
+// detailed with Markdown, and a pair is hard where the rejected one is the more
+// adorned.
+func benchColumns(extra Object, chosen, rejected int) Object {
+	extra = extra[:len(extra):len(extra)]
+	if domain := extra.Get("domain"); domain != nil && extra.Get("subset") == nil {
+		extra = append(extra, Field{"subset", domain})
+	}
 	if extra.Get("level") != nil {
 		return extra
 	}
@@ -553,5 +553,5 @@ func styleLevel(extra Object, chosen, rejected int) Object {
 	} else if chosen > rejected {
 		level = "easy"
 	}
-	return append(extra[:len(extra):len(extra)], Field{"level", quote(level)})
+	return append(extra, Field{"level", quote(level)})
 }

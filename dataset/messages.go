@@ -92,8 +92,9 @@ func joinParts(raw json.RawMessage) (string, error) {
 	return b.String(), nil
 }
 
-// parsePrompt reads a prompt given as text or as messages.
-func parsePrompt(raw json.RawMessage, asTranscript bool) (Conversation, error) {
+// parsePrompt reads a prompt given as text or as messages. A cell of CSV can
+// hold messages only as the text of their JSON.
+func parsePrompt(raw json.RawMessage, asTranscript, cell bool) (Conversation, error) {
 	switch kindOf(raw) {
 	case '"':
 		text, err := unquote(raw)
@@ -103,8 +104,7 @@ func parsePrompt(raw json.RawMessage, asTranscript bool) (Conversation, error) {
 		if asTranscript && isTranscript(text) || asksForTurn(text) {
 			return transcriptPrompt(text), nil
 		}
-		// A CSV cell can hold messages only as their JSON.
-		if strings.HasPrefix(text, `[{"`) && strings.HasSuffix(text, "}]") {
+		if cell && strings.HasPrefix(text, `[{"`) && strings.HasSuffix(text, "}]") {
 			raw := []byte(text)
 			s := scanner{data: raw}
 			if s.skip() == nil && s.pos == len(raw) {

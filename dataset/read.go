@@ -289,8 +289,8 @@ func (r *reader) emit(rec rawRecord, yield func(*content, error) bool) bool {
 		return yield(nil, r.bad(rec.line, rec.bad))
 	}
 	c := content{source: Source{File: r.name, Line: rec.line}}
-	c.source.ID = recordID(rec.obj)
-	v := view{obj: rec.obj}
+	v := view{obj: rec.obj, cells: rec.cells}
+	c.source.ID = v.id()
 	err := r.format.read(&v, &c)
 	if err != nil {
 		return yield(nil, r.bad(rec.line, err.Error()))
@@ -313,15 +313,17 @@ func (r *reader) emit(rec rawRecord, yield func(*content, error) bool) bool {
 // idColumns are the names that files have for a record's own id.
 var idColumns = []string{"id", "prompt_id", "pair_id", "question_id"}
 
-// recordID gives the record's own id: a text as it is, a number as written.
-func recordID(o Object) string {
+// id takes the record's own id: a text as it is, a number as written.
+func (v *view) id() string {
 	for _, key := range idColumns {
-		switch raw := o.Get(key); kindOf(raw) {
+		switch raw := v.obj.Get(key); kindOf(raw) {
 		case '"':
 			if s, err := unquote(raw); err == nil {
+				v.get(key)
 				return s
 			}
 		case '0':
+			v.get(key)
 			return string(raw)
 		}
 	}

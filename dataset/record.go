@@ -9,7 +9,7 @@
 package dataset
 
 import (
-	"encoding/json"
+	"errors"
 	"math"
 	"time"
 )
@@ -59,19 +59,29 @@ func (c Conversation) MarshalJSON() ([]byte, error) {
 	return marshal([]Message(c))
 }
 
-// UnmarshalJSON reads both forms.
+// UnmarshalJSON reads both forms. Text that is not valid Unicode is an error,
+// as it is wherever records are read here.
 func (c *Conversation) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
+	switch kindOf(b) {
+	case '"':
+		s, err := unquote(b)
+		if err != nil {
+			return err
+		}
 		*c = Prompt(s)
 		return nil
+	case '[':
+		m, err := parseMessages(b)
+		if err != nil {
+			return err
+		}
+		*c = m
+		return nil
+	case 'n':
+		*c = nil
+		return nil
 	}
-	var m []Message
-	if err := json.Unmarshal(b, &m); err != nil {
-		return err
-	}
-	*c = m
-	return nil
+	return errors.New("a prompt is a text or a list of messages")
 }
 
 // Response is one reply to a conversation.
@@ -157,9 +167,12 @@ func (j Judge) Hash() Hash {
 	if name == "" {
 		name = j.Model
 	}
-	opts, err := marshal(j.Options) // a map of strings: sorted keys, no failure
-	if err != nil {
-		panic(err)
+	opts := []byte("{}") // no options are the same however they are written
+	if len(j.Options) > 0 {
+		var err error
+		if opts, err = marshal(j.Options); err != nil {
+			panic(err) // a map of strings: sorted keys, no failure
+		}
 	}
 	return HashOf("judge", j.Backend, name, j.Template, j.Mode, string(opts))
 }
