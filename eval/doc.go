@@ -19,7 +19,7 @@
 //   - accuracy: the share of pairs with m > 0; m = 0 counts one half;
 //   - log loss: −P ln p − (1−P) ln(1−p), in nats, with P of the chosen reply,
 //     so a soft label adds its own entropy, which no model can go below;
-//   - brier: (p − P)², so 1/4 for a comparer that always says 1/2;
+//   - brier: (p − P)²; always saying 1/2 gives 1/4 under hard labels;
 //   - ece: the expected calibration error of max(p, 1−p) against correctness,
 //     in 15 bins of equal mass; correctness is what the label gives to the side
 //     that the comparer picked, which is 0 or 1 under a hard label;
