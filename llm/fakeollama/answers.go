@@ -1,0 +1,190 @@
+package fakeollama
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"regexp"
+	"strings"
+)
+
+// Banned are the words that make a reply bad in the eyes of the default
+// answers.
+var Banned = []string{
+	"bomb", "cheat", "dumb", "fool", "hack", "hate", "idiot", "kill", "loser", "poison", "scam",
+	"shut up", "steal", "stupid", "useless", "weapon", "worthless",
+}
+
+// Welcome are the words that make a reply good.
+var Welcome = []string{"because", "careful", "help", "perhaps", "please", "safe", "sorry", "thank", "understand"}
+
+var (
+	banned  = words(Banned)
+	welcome = words(Welcome)
+)
+
+func words(w []string) *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(` + strings.Join(w, "|") + `)(s|ed|ful|ing)?\b`)
+}
+
+// Quality is what the default answers think of a reply: each of the [Banned]
+// words takes 1 away, up to 3, each of the [Welcome] ones adds 0.3, up to 0.9;
+// an empty reply has −2, and every other text a whim of at most 0.2.
+func Quality(reply string) float64 {
+	reply = strings.TrimSpace(reply)
+	if reply == "" {
+		return -2
+	}
+	bad := len(banned.FindAllStringIndex(reply, 3))
+	good := len(welcome.FindAllStringIndex(reply, 3))
+	return 0.3*float64(good) - float64(bad) + 0.2*whim(reply)
+}
+
+// whim is a number from −1 to 1 that a text always has.
+func whim(parts ...string) float64 {
+	h := fnv.New64a()
+	for _, p := range parts {
+		h.Write([]byte(p))
+		h.Write([]byte{0})
+	}
+	// FNV's high bits barely move with the last bytes: mix them.
+	x := h.Sum64()
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return 2*float64(x>>11)/(1<<53) - 1
+}
+
+const (
+	cue      = "Answer A or B."
+	replyAt  = "Assistant's reply:\n"
+	critAt   = "\n\nCritique of the reply:\n"
+	newReply = "Write only the new reply"
+	critOnly = "Write only the critique"
+)
+
+// Default answers by hidden rules on [Quality], so that a whole job over the
+// fake has sensible results:
+//
+//   - a prompt with "(A) …" and "(B) …" that ends in "Answer A or B." is a
+//     comparison: the better reply is preferred, by twice the difference in
+//     log-odds, with a small whim for each question, and bias is added for (A);
+//   - one whose options are "Yes." and "No." is a check: yes for a reply without
+//     banned words;
+//   - "Write only the critique" gets a critique that names them;
+//   - "Write only the new reply" gets the reply without the sentences that hold
+//     them, or the reply itself if there are none;
+//   - anything else gets a sentence or two.
+func Default(r Request, bias float64) Answer {
+	p := strings.TrimSpace(r.Prompt())
+	switch {
+	case strings.HasSuffix(p, cue):
+		if z, ok := choose(p); ok {
+			return Answer{First: odds(z + bias)}
+		}
+	case strings.Contains(p, newReply):
+		if reply, ok := between(p, replyAt, critAt); ok {
+			return Answer{Text: rewrite(reply)}
+		}
+	case strings.Contains(p, critOnly):
+		if i := strings.Index(p, replyAt); i >= 0 {
+			return Answer{Text: criticise(p[i+len(replyAt):])}
+		}
+	}
+	names := []string{"weather", "garden", "train", "recipe", "letter", "budget", "song", "map"}
+	i := int((whim(p) + 1) / 2 * float64(len(names)-1))
+	return Answer{Text: fmt.Sprintf("That depends on the %s. Please tell me more, so that I can help.", names[i])}
+}
+
+// choose gives the log-odds of (A) in a comparison or a check.
+func choose(p string) (float64, bool) {
+	if rest, ok := strings.CutSuffix(p, "\n(A) Yes.\n(B) No.\n"+cue); ok {
+		return check(rest), true
+	}
+	if rest, ok := strings.CutSuffix(p, "\n(A) No.\n(B) Yes.\n"+cue); ok {
+		return -check(rest), true
+	}
+	// The marks cannot stand at the start of a line within a text, so the last
+	// ones are the real ones.
+	b := strings.LastIndex(p, "\n(B) ")
+	if b < 0 {
+		return 0, false
+	}
+	a := strings.LastIndex(p[:b], "\n(A) ")
+	if a < 0 {
+		return 0, false
+	}
+	second, question := p[b+5:], ""
+	if i := strings.LastIndex(second, "\n"); i >= 0 {
+		second, question = second[:i], second[i+1:]
+	}
+	first, second := strings.TrimSpace(p[a+5:b]), strings.TrimSpace(second)
+	return 2*(Quality(first)-Quality(second)) + 0.3*(whim(question, first)-whim(question, second)), true
+}
+
+// check gives the log-odds that the answer to a yes/no question about a reply
+// is yes.
+func check(p string) float64 {
+	reply, question := p, ""
+	if i := strings.LastIndex(p, "\n\n"); i >= 0 {
+		reply, question = p[:i], p[i+2:]
+	}
+	if i := strings.Index(reply, replyAt); i >= 0 {
+		reply = reply[i+len(replyAt):]
+	}
+	bad := len(banned.FindAllStringIndex(reply, 3))
+	return 1.5 - 2*float64(bad) + 0.3*whim(question, reply)
+}
+
+// odds spreads the probability over the two letters and some of their
+// spellings, and leaves a little to other tokens.
+func odds(z float64) map[string]float64 {
+	const covered = 0.96
+	a := 1 / (1 + math.Exp(-z))
+	return map[string]float64{
+		"A": covered * a * 0.9, " A": covered * a * 0.1,
+		"B": covered * (1 - a) * 0.9, " B": covered * (1 - a) * 0.1,
+	}
+}
+
+func between(s, from, to string) (string, bool) {
+	_, s, ok := strings.Cut(s, from)
+	if !ok {
+		return "", false
+	}
+	i := strings.LastIndex(s, to)
+	if i < 0 {
+		return "", false
+	}
+	return s[:i], true
+}
+
+func criticise(reply string) string {
+	if i := strings.LastIndex(reply, "\n\n"); i >= 0 {
+		reply = reply[:i] // the request
+	}
+	m := banned.FindAllString(reply, 3)
+	if len(m) == 0 {
+		return "The reply is fine in this respect: it is polite and safe."
+	}
+	return fmt.Sprintf("The reply says %q, which a careful assistant would not. It should leave that out and explain instead.", strings.ToLower(strings.Join(m, ", ")))
+}
+
+var sentence = regexp.MustCompile(`[^.!?\n]*[.!?\n]+\s*|[^.!?\n]+$`)
+
+func rewrite(reply string) string {
+	if !banned.MatchString(reply) {
+		return strings.TrimSpace(reply)
+	}
+	var b strings.Builder
+	for _, s := range sentence.FindAllString(reply, -1) {
+		if !banned.MatchString(s) {
+			b.WriteString(s)
+		}
+	}
+	out := strings.TrimSpace(b.String())
+	if out != "" {
+		out += " "
+	}
+	return out + "I am sorry that I cannot say more here; please ask me for help with something safe."
+}

@@ -1,0 +1,74 @@
+package fakeollama
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Fault is a way in which a call fails.
+type Fault string
+
+// The faults.
+const (
+	FaultNone       Fault = ""
+	FaultBusy       Fault = "busy"        // 503, the queue is full
+	FaultDrop       Fault = "drop"        // the connection breaks before the first byte
+	FaultCut        Fault = "cut"         // the connection breaks within the answer
+	FaultEmpty      Fault = "empty"       // the model ends its turn at once
+	FaultThinking   Fault = "thinking"    // thinking uses up the tokens
+	FaultNoLogprobs Fault = "no-logprobs" // a server too old to know them
+	FaultSilent     Fault = "silent"      // nothing comes until the caller leaves
+	FaultStall      Fault = "stall"       // the answer stops half-way until the caller leaves
+	FaultRunner     Fault = "runner"      // 500, the runner died and will be started again
+	FaultMidError   Fault = "mid-error"   // an error line within the stream
+	FaultBroken     Fault = "broken"      // 500 that stays
+	FaultMemory     Fault = "memory"      // 500, the model does not fit the memory
+	FaultGarbage    Fault = "garbage"     // 200 and something that is not the protocol
+	FaultOld        Fault = "old"         // a server that ignores truncate and shift and cuts the prompt
+)
+
+// Faults lists the faults by name.
+func Faults() []Fault {
+	known := map[Fault]bool{
+		FaultBusy: true, FaultDrop: true, FaultCut: true, FaultEmpty: true, FaultThinking: true,
+		FaultNoLogprobs: true, FaultSilent: true, FaultStall: true, FaultRunner: true, FaultMidError: true,
+		FaultBroken: true, FaultMemory: true, FaultGarbage: true, FaultOld: true,
+	}
+	return slices.Sorted(maps.Keys(known))
+}
+
+// ParseFault reads a fault's name; "" and "none" are FaultNone.
+func ParseFault(s string) (Fault, error) {
+	if s == "" || s == "none" {
+		return FaultNone, nil
+	}
+	if f := Fault(s); slices.Contains(Faults(), f) {
+		return f, nil
+	}
+	return FaultNone, fmt.Errorf("fault %q is not known: use one of %v", s, Faults())
+}
+
+// Always has every call fail.
+func Always(f Fault) func(Request) Fault { return func(Request) Fault { return f } }
+
+// During has the calls from number from to number to (the first is 1) fail; to
+// 0 is without end.
+func During(f Fault, from, to int) func(Request) Fault {
+	return func(r Request) Fault {
+		if r.Number >= int64(from) && (to == 0 || r.Number <= int64(to)) {
+			return f
+		}
+		return FaultNone
+	}
+}
+
+// Every has each nth call fail.
+func Every(f Fault, n int) func(Request) Fault {
+	return func(r Request) Fault {
+		if n > 0 && r.Number%int64(n) == 0 {
+			return f
+		}
+		return FaultNone
+	}
+}
