@@ -1,0 +1,269 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"cai/dataset"
+)
+
+// judgedPage is how many pairs are held in memory at a time.
+const judgedPage = 200
+
+// Filter names the judgments that are wanted.
+type Filter struct {
+	Judge      dataset.Hash
+	Source     string         // the name of a file as it was imported; empty is all
+	Principles []dataset.Hash // none is all
+}
+
+// Judged is a pair with what a judge made of it.
+type Judged struct {
+	Key       dataset.PairKey // Swapped is false
+	Prompt    dataset.Conversation
+	A, B      dataset.Response
+	Judgments []dataset.Judgment // by principle, order, sample
+	// Sources are the places where the pair was found: those of the filter's
+	// file, or of every file.
+	Sources []dataset.Source
+	// P is the probability that A is better as these sources say, their mean
+	// where they differ, NaN where none says anything.
+	P float64
+}
+
+// Judged gives every pair that the filter's judge has judged under one of its
+// principles: in the order of the file where one is named, else in the order in
+// which pairs came into the store. It holds some hundred pairs at a time.
+func (s *Store) Judged(ctx context.Context, f Filter) iter.Seq2[*Judged, error] {
+	return func(yield func(*Judged, error) bool) {
+		if err := s.judged(ctx, f, func(j *Judged) bool { return yield(j, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) error {
+	judge, ok, err := s.judge(ctx, f.Judge)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("judge %s is not in %s", f.Judge, s.path)
+	}
+	principles := ""
+	if len(f.Principles) > 0 {
+		var ids []string
+		for _, h := range f.Principles {
+			id, ok, err := s.principle(ctx, h)
+			if err != nil {
+				return err
+			}
+			if ok { // one that the store has not seen has judged nothing
+				ids = append(ids, strconv.FormatInt(id, 10))
+			}
+		}
+		principles = " AND g.principle IN (" + strings.Join(ids, ",") + ")"
+	}
+	next, imp, err := s.judgedPairs(ctx, f, judge.id)
+	if err != nil {
+		return err
+	}
+	for {
+		ids, err := next()
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		page, err := s.judgedPage(ctx, f, judge.id, imp, ids, principles)
+		if err != nil {
+			return err
+		}
+		for _, j := range page {
+			if len(j.Judgments) > 0 && !yield(j) {
+				return nil
+			}
+		}
+	}
+}
+
+// judgedPairs gives a function that gives the ids of some further pairs, none
+// at the end; imp is the import of the filter's file, 0 for all.
+func (s *Store) judgedPairs(ctx context.Context, f Filter, judge int64) (next func() ([]int64, error), imp int64, err error) {
+	query := "SELECT DISTINCT pair, pair FROM judgments WHERE judge = ? AND pair > ? ORDER BY pair LIMIT ?"
+	first, from := judge, int64(-1)
+	if f.Source != "" {
+		var current sql.NullInt64
+		err := s.read.QueryRowContext(ctx, "SELECT import FROM files WHERE name = ?", f.Source).Scan(&current)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && !current.Valid {
+			return nil, 0, &Error{
+				Path: s.path, Reason: fmt.Sprintf("no file was imported under the name %q", f.Source),
+				Hint: "cai status lists the files",
+			}
+		}
+		if err != nil {
+			return nil, 0, s.failed("find the file", err)
+		}
+		imp, first = current.Int64, current.Int64
+		query = "SELECT pair, seq FROM source_rows WHERE import = ? AND seq > ? ORDER BY seq LIMIT ?"
+	}
+	var seen bitset
+	return func() ([]int64, error) {
+		for {
+			rows, err := s.read.QueryContext(ctx, query, first, from, judgedPage)
+			if err != nil {
+				return nil, s.failed("read the judgments", err)
+			}
+			var ids []int64
+			n := 0
+			for rows.Next() {
+				var id int64
+				if err := rows.Scan(&id, &from); err != nil {
+					rows.Close()
+					return nil, s.failed("read the judgments", err)
+				}
+				n++
+				if seen.add(id) {
+					ids = append(ids, id)
+				}
+			}
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				return nil, s.failed("read the judgments", err)
+			}
+			if len(ids) > 0 || n == 0 {
+				return ids, nil
+			}
+		}
+	}, imp, nil
+}
+
+func (s *Store) judgedPage(ctx context.Context, f Filter, judge, imp int64, ids []int64, principles string) ([]*Judged, error) {
+	var list strings.Builder
+	page := make([]*Judged, len(ids))
+	byID := make(map[int64]*Judged, len(ids))
+	for i, id := range ids {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteString(strconv.FormatInt(id, 10))
+		page[i] = &Judged{P: math.NaN()}
+		byID[id] = page[i]
+	}
+	in := "(" + list.String() + ")"
+	if err := s.judgedTexts(ctx, in, byID); err != nil {
+		return nil, s.failed("read the judgments", err)
+	}
+	if err := s.judgedJudgments(ctx, f.Judge, judge, in, principles, byID); err != nil {
+		return nil, s.failed("read the judgments", err)
+	}
+	if err := s.judgedSources(ctx, imp, in, byID); err != nil {
+		return nil, s.failed("read the judgments", err)
+	}
+	return page, nil
+}
+
+func (s *Store) judgedTexts(ctx context.Context, in string, byID map[int64]*Judged) error {
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT p.id, p.hash, q.hash, a.hash, b.hash, q.form, q.text, a.text, ifnull(a.author, ''), b.text, ifnull(b.author, '')
+		FROM pairs p JOIN prompts q ON q.id = p.prompt
+		JOIN responses a ON a.id = p.a JOIN responses b ON b.id = p.b WHERE p.id IN `+in)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var k dataset.PairKey
+		var form, text string
+		var a, b dataset.Response
+		if err := rows.Scan(&id, hashInto(&k.Hash), hashInto(&k.Prompt), hashInto(&k.A), hashInto(&k.B),
+			&form, &text, &a.Text, &a.Author, &b.Text, &b.Author); err != nil {
+			return err
+		}
+		j := byID[id]
+		j.Key, j.A, j.B = k, a, b
+		if j.Prompt, err = readPrompt(form, text); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (s *Store) judgedJudgments(ctx context.Context, hash dataset.Hash, judge int64, in, principles string, byID map[int64]*Judged) error {
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT g.pair, r.hash, g.slot_order, g.sample, g.lp_first, g.lp_second, g.lp_tie, g.coverage, g.censored,
+		       g.prompt_tokens, g.milliseconds, ifnull(g.rationale, ''), g.created
+		FROM judgments g JOIN principles r ON r.id = g.principle
+		WHERE g.judge = ? AND g.pair IN `+in+principles+`
+		ORDER BY g.pair, g.principle, g.slot_order, g.sample`, judge)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, ms, created int64
+		var tie sql.NullFloat64
+		g := dataset.Judgment{Judge: hash}
+		if err := rows.Scan(&id, hashInto(&g.Principle), &g.Order, &g.Sample, &g.LPFirst, &g.LPSecond, &tie, &g.Coverage,
+			&g.Censored, &g.PromptTokens, &ms, &g.Rationale, &created); err != nil {
+			return err
+		}
+		g.LPTie = orNaN(tie)
+		g.Duration = time.Duration(ms) * time.Millisecond
+		g.Created = fromMillis(created)
+		j := byID[id]
+		g.Pair = j.Key.Hash
+		j.Judgments = append(j.Judgments, g)
+	}
+	return rows.Err()
+}
+
+func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID map[int64]*Judged) error {
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT s.pair, f.name, s.line, s.sub, ifnull(s.record, ''), ifnull(s.extra, ''), s.p_a
+		FROM source_rows s JOIN files f ON f.import = s.import
+		WHERE s.pair IN `+in+` AND (?1 = 0 OR s.import = ?1)
+		ORDER BY s.pair, f.id, s.seq`, imp)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	labels := map[int64]int{}
+	for rows.Next() {
+		var id int64
+		var src dataset.Source
+		var extra string
+		var p sql.NullFloat64
+		if err := rows.Scan(&id, &src.File, &src.Line, &src.Sub, &src.ID, &extra, &p); err != nil {
+			return err
+		}
+		if extra != "" {
+			if err := src.Extra.UnmarshalJSON([]byte(extra)); err != nil {
+				return fmt.Errorf("%s:%d: %w", src.File, src.Line, err)
+			}
+		}
+		j := byID[id]
+		j.Sources = append(j.Sources, src)
+		if p.Valid {
+			n := labels[id]
+			if n == 0 {
+				j.P = 0
+			}
+			j.P += (p.Float64 - j.P) / float64(n+1) // the running mean
+			labels[id] = n + 1
+		}
+	}
+	return rows.Err()
+}
+
+func orNaN(v sql.NullFloat64) float64 {
+	if !v.Valid {
+		return math.NaN()
+	}
+	return v.Float64
+}

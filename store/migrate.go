@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+)
+
+// applicationID marks the file as a cai database ("cai1"); file(1) and SQLite's
+// own tools show it.
+const applicationID = 0x63616931
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migrations gives the schema changes in order; number n brings a database from
+// version n to n+1. What was released is never edited, only added to.
+var migrations = sync.OnceValue(func() []string {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql") // sorted
+	if err != nil {
+		panic(err)
+	}
+	var out []string
+	for _, n := range names {
+		b, err := migrationFiles.ReadFile(n)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, string(b))
+	}
+	return out
+})
+
+// version is what a database says of itself.
+type version struct {
+	application, user, tables int
+}
+
+func readVersion(ctx context.Context, conn *sql.Conn) (v version, err error) {
+	for query, to := range map[string]*int{
+		"PRAGMA application_id":              &v.application,
+		"PRAGMA user_version":                &v.user,
+		"SELECT count(*) FROM sqlite_schema": &v.tables,
+	} {
+		if err := conn.QueryRowContext(ctx, query).Scan(to); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+// check gives an error where the file is another program's or a later cai's.
+func (v version) check(path string) error {
+	switch {
+	case v.application == 0 && v.user == 0 && v.tables == 0:
+		return nil // empty
+	case v.application != applicationID:
+		return &Error{
+			Path: path, Reason: "not a cai database: it is an SQLite database of another program",
+			Hint: "name another file with --db FILE; nothing in this one was changed",
+		}
+	case v.user > len(migrations()):
+		return &Error{
+			Path:   path,
+			Reason: fmt.Sprintf("made by a newer cai (its schema is version %d, this program knows up to %d); nothing was changed", v.user, len(migrations())),
+			Hint:   "update cai, or name another database with --db FILE",
+		}
+	}
+	return nil
+}
+
+// checkVersion is for a database that cannot be brought up to date.
+func checkVersion(ctx context.Context, path string, conn *sql.Conn) error {
+	v, err := readVersion(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if err := v.check(path); err != nil {
+		return err
+	}
+	if v.user < len(migrations()) {
+		return &Error{
+			Path:   path,
+			Reason: fmt.Sprintf("made by an older cai (schema version %d of %d) and read-only, so it cannot be brought up to date", v.user, len(migrations())),
+			Hint:   "copy it to a folder that can be written",
+		}
+	}
+	return nil
+}
+
+// migrate brings the database up to date, in one transaction: a crash leaves
+// the old schema or the new one.
+func migrate(ctx context.Context, path string, conn *sql.Conn) (err error) {
+	v, err := readVersion(ctx, conn)
+	if err != nil {
+		return explain(path, "open", err)
+	}
+	if err := v.check(path); err != nil || v.user == len(migrations()) {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return explain(path, "bring the database up to date", err)
+	}
+	defer func() {
+		if err != nil {
+			_, rerr := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			err = explain(path, "bring the database up to date", errors.Join(err, rerr))
+		}
+	}()
+	// Another process may have been faster.
+	if v, err = readVersion(ctx, conn); err != nil {
+		return err
+	}
+	if err := v.check(path); err != nil {
+		return err
+	}
+	for _, m := range migrations()[v.user:] {
+		if _, err := conn.ExecContext(ctx, m); err != nil {
+			return err
+		}
+	}
+	set := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(migrations()))
+	if _, err := conn.ExecContext(ctx, set); err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return err
+}
