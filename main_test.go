@@ -1,0 +1,120 @@
+package main
+
+import (
+	"flag"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cai/llm/fakeollama"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"cai": func() { os.Exit(run()) },
+	})
+}
+
+// TestScripts runs every command as a user does, against a fake Ollama where a
+// model is needed. The scripts have two commands of their own: "exits CODE cmd…"
+// and "fake …", for which see [fake].
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "cli/testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("OLLAMA_HOST", "http://127.0.0.1:1") // none, until fake start
+			e.Values[serverKey{}] = &server{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"fake":  fake,
+		},
+	})
+}
+
+// exits runs a command and checks its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE command…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		if e, ok := err.(interface{ ExitCode() int }); ok {
+			got = e.ExitCode()
+		} else {
+			ts.Fatalf("%v", err)
+		}
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+type serverKey struct{}
+
+type server struct {
+	fake *fakeollama.Server
+	mark int
+}
+
+// fake runs a fake Ollama for one script, which finds it by OLLAMA_HOST.
+//
+//	fake start [-fault NAME [-from N] [-to N]] [-context N]
+//	fake calls N    N answers have been asked for since the start
+//	fake mark       remembers how many
+//	fake since N    N answers have been asked for since the mark
+func fake(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: fake start|calls|mark|since")
+	}
+	s := ts.Value(serverKey{}).(*server)
+	expect := func(got int) {
+		if len(args) != 2 {
+			ts.Fatalf("usage: fake %s N", args[0])
+		}
+		want, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		if got != want {
+			ts.Fatalf("%d answers were asked for, want %d", got, want)
+		}
+	}
+	switch args[0] {
+	case "start":
+		s.start(ts, args[1:])
+	case "calls":
+		expect(s.fake.Calls())
+	case "mark":
+		s.mark = s.fake.Calls()
+	case "since":
+		expect(s.fake.Calls() - s.mark)
+	default:
+		ts.Fatalf("fake %s is not known", args[0])
+	}
+}
+
+func (s *server) start(ts *testscript.TestScript, args []string) {
+	flags := flag.NewFlagSet("fake start", flag.ContinueOnError)
+	fault := flags.String("fault", "", "how calls fail")
+	from := flags.Int("from", 1, "the first call that does")
+	to := flags.Int("to", 0, "the last, 0 for every one")
+	context := flags.Int("context", 8192, "the context that the models were made for")
+	ts.Check(flags.Parse(args))
+	kind, err := fakeollama.ParseFault(*fault)
+	ts.Check(err)
+	o := fakeollama.Options{Bias: 1, Fault: fakeollama.During(kind, *from, *to)}
+	for _, name := range []string{"judge", "other", "critic", "reviser"} {
+		o.Models = append(o.Models, fakeollama.Model{Name: name, Context: *context})
+	}
+	s.fake = fakeollama.New(o)
+	web := httptest.NewServer(s.fake)
+	ts.Defer(web.Close)
+	ts.Setenv("OLLAMA_HOST", web.URL)
+}
