@@ -12,9 +12,9 @@ import (
 type container int
 
 const (
-	containerLines container = iota // one JSON object a line
-	containerArray                  // one JSON array of objects
-	containerValues                 // JSON objects over several lines each
+	containerLines  container = iota // one JSON object a line
+	containerArray                   // one JSON array of objects
+	containerValues                  // JSON objects over several lines each
 	containerCSV
 	containerText // no records: the whole file is one text
 )

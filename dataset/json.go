@@ -105,13 +105,14 @@ func (s *scanner) object(o Object) (Object, error) {
 	}
 	for {
 		s.space()
+		at := s.pos
 		key, err := s.key()
 		if err != nil {
 			return o, err
 		}
 		for i := start; i < len(o); i++ {
 			if o[i].Key == key {
-				return o, s.fail(fmt.Sprintf("key %q is given twice", key))
+				return o, &jsonError{at, fmt.Sprintf("key %q is given twice", key)}
 			}
 		}
 		s.space()

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math"
 	"time"
+	"unicode/utf8"
 )
 
 // Message is one turn of a conversation. Role is system, user, assistant or
@@ -62,6 +63,9 @@ func (c Conversation) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads both forms. Text that is not valid Unicode is an error,
 // as it is wherever records are read here.
 func (c *Conversation) UnmarshalJSON(b []byte) error {
+	if !utf8.Valid(b) {
+		return errors.New(badUTF8(b))
+	}
 	switch kindOf(b) {
 	case '"':
 		s, err := unquote(b)
