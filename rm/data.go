@@ -31,6 +31,7 @@ type row struct {
 	prompt dataset.Hash  // its hash
 	pair   *dataset.Pair // only where it may come into the holdout
 	a, b   []entry
+	words  []entry   // of the prompt
 	style  []float32 // of a, then of b
 	label  int64     // sum over duplicates, of labelOne
 	n      int64     // duplicates
@@ -182,8 +183,10 @@ func (e *extractor) row(p *dataset.Pair, seed int64, scratch []entry, r *row) []
 	scratch = e.reply(a, scratch[:0], r.style[:half])
 	n := len(scratch)
 	scratch = e.reply(b, scratch, r.style[half:])
-	both := slices.Clone(scratch)
-	r.a, r.b = both[:n:n], both[n:]
+	m := len(scratch)
+	scratch = e.promptWords(scratch)
+	all := slices.Clone(scratch)
+	r.a, r.b, r.words = all[:n:n], all[n:m:m], all[m:]
 	return scratch
 }
 

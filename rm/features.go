@@ -22,8 +22,11 @@ type spec struct {
 	hash, style bool
 	dim         int // buckets of the hashed features, a power of two
 	orders      int // longest word n-gram
-	cross       bool
 }
+
+// gated tells whether the prompt's words change the weights of style features,
+// which they do where both groups are there.
+func (s spec) gated() bool { return s.hash && s.style }
 
 // entry is one hashed feature of a reply: the bucket in the upper 24 bits and
 // the signed count in the lower 8.
@@ -102,7 +105,6 @@ func (e *extractor) reply(text string, rows []entry, style []float32) []entry {
 	if !e.hash {
 		return rows
 	}
-	e.touched = e.touched[:0]
 	for i, w := range e.words {
 		h := uint64(0)
 		for k := 0; k < e.orders && k <= i; k++ {
@@ -115,12 +117,30 @@ func (e *extractor) reply(text string, rows []entry, style []float32) []entry {
 			e.count(h)
 		}
 	}
+	return e.drain(rows)
+}
+
+// promptWords appends the hashed words of the prompt's last turn to rows, as
+// reply does those of a reply. They gate the style features.
+func (e *extractor) promptWords(rows []entry) []entry {
+	if !e.gated() {
+		return rows
+	}
+	for _, w := range e.prompt.list {
+		e.count(mix(w + 1))
+	}
+	return e.drain(rows)
+}
+
+// drain appends what was counted to rows and forgets it.
+func (e *extractor) drain(rows []entry) []entry {
 	for _, b := range e.touched {
 		if n := e.counts[b]; n != 0 {
 			rows = append(rows, pack(b, int(n)))
 			e.counts[b] = 0
 		}
 	}
+	e.touched = e.touched[:0]
 	return rows
 }
 

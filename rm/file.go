@@ -30,9 +30,10 @@ const (
 
 // The tensors of a model file. Those of the hashed features have a value for
 // each known bucket, those of the style features one for each of the names in
-// the metadata key "style_names".
+// the metadata key "style_names"; the gate's second dimension is that of
+// "gated_names".
 const (
-	tensorIndex         = "hash.index"     // I32, the buckets, ascending
+	tensorIndex         = "hash.index"     // I32, the buckets, each once
 	tensorIDF           = "hash.idf"       // F32
 	tensorWeight        = "hash.weight"    // F32
 	tensorVariance      = "hash.variance"  // F32, of the weight's posterior
@@ -40,6 +41,10 @@ const (
 	tensorStyleScale    = "style.scale"    // F32, 1 over the standard deviation
 	tensorStyleWeight   = "style.weight"   // F32
 	tensorStyleVariance = "style.variance" // F32
+	tensorGateIndex     = "gate.index"     // I32, the buckets of prompt words, each once
+	tensorGateIDF       = "gate.idf"       // F32
+	tensorGateWeight    = "gate.weight"    // F32, buckets × gated style features
+	tensorGateVariance  = "gate.variance"  // F32, the same
 )
 
 // tensors gives the model's tensors by name.
@@ -52,17 +57,29 @@ func (m *Model) tensors() map[string]tensor {
 		t[tensorStyleWeight] = tensor{f: m.weight[:k]}
 		t[tensorStyleVariance] = tensor{f: m.variance[:k]}
 	}
-	if m.space.hash {
-		index := make([]int32, len(m.space.index))
-		for i, b := range m.space.index {
-			index[i] = int32(b)
-		}
-		t[tensorIndex] = tensor{i: index}
-		t[tensorIDF] = tensor{f: m.space.idf}
-		t[tensorWeight] = tensor{f: m.weight[k:]}
-		t[tensorVariance] = tensor{f: m.variance[k:]}
+	if v := m.space.words; v != nil {
+		t[tensorIndex] = tensor{i: signed(v.index)}
+		t[tensorIDF] = tensor{f: v.idf}
+		t[tensorWeight] = tensor{f: m.weight[k:m.space.gates()]}
+		t[tensorVariance] = tensor{f: m.variance[k:m.space.gates()]}
+	}
+	if v := m.space.gate; v != nil {
+		t[tensorGateIndex] = tensor{i: signed(v.index)}
+		t[tensorGateIDF] = tensor{f: v.idf}
+		t[tensorGateWeight] = tensor{f: m.weight[m.space.gates():], width: len(gated)}
+		t[tensorGateVariance] = tensor{f: m.variance[m.space.gates():], width: len(gated)}
 	}
 	return t
+}
+
+// signed gives buckets as the type that every reader of the format knows; they
+// are below 2^24.
+func signed(index []uint32) []int32 {
+	out := make([]int32, len(index))
+	for i, b := range index {
+		out[i] = int32(b)
+	}
+	return out
 }
 
 func formatFloat(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
@@ -87,11 +104,16 @@ func (m *Model) strings() map[string]string {
 		"data_hash":       d.DataHash.String(),
 	}
 	if m.space.hash {
-		s["rare_idf"] = formatFloat(float64(m.space.rare))
+		s["rare_idf"] = formatFloat(float64(m.space.words.rare))
 	}
 	if m.space.style {
 		s["style_names"] = strings.Join(styleNames, ",")
 		s["style_weight"] = formatFloat(styleWeight)
+		s["style_clip"] = formatFloat(styleClip)
+	}
+	if m.space.gated() {
+		s["gated_names"] = strings.Join(gated, ",")
+		s["gate_weight"] = formatFloat(gateWeight)
 	}
 	if !d.ConstitutionHash.IsZero() {
 		s["constitution_hash"] = d.ConstitutionHash.String()
@@ -260,15 +282,17 @@ func parse(b []byte) (*Model, error) {
 	}
 	m.space = &space{spec: s}
 	if s.hash {
-		m.space.rare = float32(r.positive("rare_idf"))
+		m.space.words = &vocab{rare: float32(r.positive("rare_idf"))}
 	}
 	if s.style {
-		if meta["style_names"] != strings.Join(styleNames, ",") {
-			r.fail("style_names", errors.New("other style features than this program's"))
-		}
-		if v := r.float("style_weight"); r.err == nil && v != styleWeight {
-			r.fail("style_weight", fmt.Errorf("%v, this program has %v", v, styleWeight))
-		}
+		r.equal("style_names", strings.Join(styleNames, ","))
+		r.equal("style_weight", formatFloat(styleWeight))
+		r.equal("style_clip", formatFloat(styleClip))
+	}
+	if s.gated() {
+		m.space.gate = &vocab{}
+		r.equal("gated_names", strings.Join(gated, ","))
+		r.equal("gate_weight", formatFloat(gateWeight))
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -279,61 +303,100 @@ func parse(b []byte) (*Model, error) {
 	return m, nil
 }
 
+// wanted is what a tensor of a model file must be.
+type wanted struct {
+	dtype string
+	of    string // the tensor that has a value for each of its rows; "" for the style features
+	width int
+	least float32 // least value
+}
+
+// wanted gives the tensors that a model with these features has.
+func (s spec) wanted() map[string]wanted {
+	const lowest = -math.MaxFloat32
+	w := map[string]wanted{}
+	if s.style {
+		w[tensorStyleMean] = wanted{"F32", "", 0, lowest}
+		w[tensorStyleScale] = wanted{"F32", "", 0, 0}
+		w[tensorStyleWeight] = wanted{"F32", "", 0, lowest}
+		w[tensorStyleVariance] = wanted{"F32", "", 0, 0}
+	}
+	if s.hash {
+		w[tensorIndex] = wanted{"I32", tensorIndex, 0, 0}
+		w[tensorIDF] = wanted{"F32", tensorIndex, 0, 0}
+		w[tensorWeight] = wanted{"F32", tensorIndex, 0, lowest}
+		w[tensorVariance] = wanted{"F32", tensorIndex, 0, 0}
+	}
+	if s.gated() {
+		w[tensorGateIndex] = wanted{"I32", tensorGateIndex, 0, 0}
+		w[tensorGateIDF] = wanted{"F32", tensorGateIndex, 0, 0}
+		w[tensorGateWeight] = wanted{"F32", tensorGateIndex, len(gated), lowest}
+		w[tensorGateVariance] = wanted{"F32", tensorGateIndex, len(gated), 0}
+	}
+	return w
+}
+
 // take puts the tensors of a file into the model, whose space has its settings.
 func (m *Model) take(tensors map[string]tensor) error {
 	s := m.space
-	want := map[string]string{}
-	if s.style {
-		for _, n := range []string{tensorStyleMean, tensorStyleScale, tensorStyleWeight, tensorStyleVariance} {
-			want[n] = "F32"
-		}
-	}
-	if s.hash {
-		for _, n := range []string{tensorIDF, tensorWeight, tensorVariance} {
-			want[n] = "F32"
-		}
-		want[tensorIndex] = "I32"
-	}
+	want := s.wanted()
 	for _, name := range sortedNames(tensors) {
-		if want[name] == "" {
+		if _, ok := want[name]; !ok {
 			return fmt.Errorf("unknown tensor %q", name)
 		}
 	}
 	for _, name := range sortedNames(want) {
-		t, ok := tensors[name]
-		if !ok {
+		if _, ok := tensors[name]; !ok {
 			return fmt.Errorf("tensor %q is missing", name)
 		}
+	}
+	for _, name := range sortedNames(want) {
+		t, w := tensors[name], want[name]
 		size := len(styleNames)
-		if strings.HasPrefix(name, "hash.") {
-			size = tensors[tensorIndex].len()
+		if w.of != "" {
+			size = tensors[w.of].len()
 		}
-		if t.len() != size || (t.i != nil) != (want[name] == "I32") {
-			return fmt.Errorf("tensor %q: %d values of %s, need %d of %s", name, t.len(), t.dtype(), size, want[name])
+		size *= max(1, w.width)
+		if t.len() != size || t.width != w.width || t.dtype() != w.dtype {
+			return fmt.Errorf("tensor %q: %d values of %s in rows of %d, need %d of %s in rows of %d",
+				name, t.len(), t.dtype(), max(1, t.width), size, w.dtype, max(1, w.width))
 		}
 		for i, v := range t.f {
-			if v64 := float64(v); math.IsNaN(v64) || math.IsInf(v64, 0) {
-				return fmt.Errorf("tensor %q: value %d is not finite", name, i)
-			}
-			if v < 0 && name != tensorWeight && name != tensorStyleWeight && name != tensorStyleMean {
-				return fmt.Errorf("tensor %q: value %d is negative", name, i)
+			// Written so that NaN fails; the bounds leave out the infinities.
+			if !(v >= w.least && v <= math.MaxFloat32) {
+				return fmt.Errorf("tensor %q: value %d is %v, need finite numbers from %v on", name, i, v, w.least)
 			}
 		}
 	}
 	s.mean, s.scale = tensors[tensorStyleMean].f, tensors[tensorStyleScale].f
-	m.weight = slices.Concat(tensors[tensorStyleWeight].f, tensors[tensorWeight].f)
-	m.variance = slices.Concat(tensors[tensorStyleVariance].f, tensors[tensorVariance].f)
-	if s.hash {
-		s.idf = tensors[tensorIDF].f
-		last := int32(-1)
-		for i, b := range tensors[tensorIndex].i {
-			if b <= last || int(b) >= s.dim {
-				return fmt.Errorf("tensor %q: value %d is %d, need ascending numbers below %d", tensorIndex, i, b, s.dim)
-			}
-			last = b
-			s.index = append(s.index, uint32(b))
+	m.weight = slices.Concat(tensors[tensorStyleWeight].f, tensors[tensorWeight].f, tensors[tensorGateWeight].f)
+	m.variance = slices.Concat(tensors[tensorStyleVariance].f, tensors[tensorVariance].f, tensors[tensorGateVariance].f)
+	if s.words != nil {
+		s.words.idf = tensors[tensorIDF].f
+		if err := s.words.take(tensorIndex, tensors[tensorIndex].i, s.dim); err != nil {
+			return err
 		}
-		s.lookup()
+	}
+	if s.gate != nil {
+		s.gate.idf = tensors[tensorGateIDF].f
+		if err := s.gate.take(tensorGateIndex, tensors[tensorGateIndex].i, s.dim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take takes the buckets of the tensor with the given name.
+func (v *vocab) take(name string, buckets []int32, dim int) error {
+	v.index = make([]uint32, len(buckets))
+	for i, b := range buckets {
+		if b < 0 || int(b) >= dim {
+			return fmt.Errorf("tensor %q: value %d is %d, need numbers from 0 to %d", name, i, b, dim-1)
+		}
+		v.index[i] = uint32(b)
+	}
+	if again := v.lookup(dim); again >= 0 {
+		return fmt.Errorf("tensor %q: value %d is %d, which stands there before", name, again, buckets[again])
 	}
 	return nil
 }
@@ -376,6 +439,13 @@ func (r *metaReader) positive(key string) float64 {
 		r.fail(key, fmt.Errorf("%v is not positive", v))
 	}
 	return v
+}
+
+// equal checks a setting that this program has only one value for.
+func (r *metaReader) equal(key, want string) {
+	if v := r.meta[key]; v != want {
+		r.fail(key, fmt.Errorf("%q, this program has %q", v, want))
+	}
 }
 
 // hash reads a content hash; a missing one is zero.

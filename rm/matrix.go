@@ -9,7 +9,7 @@ import (
 
 // matrix is the sparse design matrix, by rows: the difference of the features
 // of the two replies of each pair, style columns first, then the hashed ones
-// that are known, in the order of their buckets.
+// that are known, the commonest first.
 type matrix struct {
 	x    []sparseRow
 	p    []float64 // label of each row: P(a is better)
@@ -55,17 +55,27 @@ func parallel(n int, f func(block int)) {
 	wg.Wait()
 }
 
-// blocks is how many blocks of rows a sum over rows is divided into. It hangs
-// on the data alone, never on the machine, so that sums round the same
-// everywhere.
-func (m *matrix) blocks() int { return max(1, min(8, m.rows()/256)) }
+// blocks is how many blocks of rows a sum over rows is divided into: as many
+// as can work at once, but so few that adding up their results costs little
+// beside the work. It hangs on the data alone, never on the machine, so that
+// sums round the same everywhere.
+func (m *matrix) blocks() int {
+	entries := 0
+	for i := range m.x {
+		entries += len(m.x[i].col)
+	}
+	return max(1, min(maxBlocks, entries/(4*max(1, m.cols))))
+}
+
+// maxBlocks bounds the blocks, and with them the processors that a fit uses.
+const maxBlocks = 8
 
 // bounds gives the rows of block i of n.
 func (m *matrix) bounds(i, n int) (int, int) { return m.rows() * i / n, m.rows() * (i + 1) / n }
 
 // times computes out = X·w.
 func (m *matrix) times(w, out []float64) {
-	n := m.blocks()
+	n := min(m.rows(), 4*maxBlocks) // each row is a sum of its own
 	parallel(n, func(b int) {
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {

@@ -66,65 +66,106 @@ type Model struct {
 
 // scorer is the scratch space of one scoring goroutine.
 type scorer struct {
+	*Model
 	*extractor
 	rows  []entry
 	style []float32
+	// What the prompt's words add to the weights of the gated style features,
+	// and the variances of that.
+	gateWeight, gateVariance []float64
 }
 
-func (m *Model) acquire() *scorer {
-	if s, ok := m.scratch.Get().(*scorer); ok {
-		return s
+func (m *Model) acquire(c dataset.Conversation) *scorer {
+	s, ok := m.scratch.Get().(*scorer)
+	if !ok {
+		s = &scorer{
+			Model: m, extractor: newExtractor(m.space.spec), style: make([]float32, m.space.styles()),
+			gateWeight: make([]float64, len(gated)), gateVariance: make([]float64, len(gated)),
+		}
 	}
-	return &scorer{extractor: newExtractor(m.space.spec), style: make([]float32, m.space.styles())}
+	s.setPrompt(c)
+	s.openGate()
+	return s
 }
 
 // Score scores one reply to a conversation, which may be nil where the prompt
 // is unknown.
 func (m *Model) Score(c dataset.Conversation, reply string) Score {
-	s := m.acquire()
+	s := m.acquire(c)
 	defer m.scratch.Put(s)
-	s.setPrompt(c)
-	return m.score(s, reply)
+	return s.score(reply)
 }
 
 // Margin gives the log-odds that the pair's first reply is the better one, and
 // the scores of which it is the difference.
 func (m *Model) Margin(p *dataset.Pair) (margin, first, second float64) {
-	s := m.acquire()
+	s := m.acquire(p.Prompt)
 	defer m.scratch.Put(s)
-	s.setPrompt(p.Prompt)
-	first = m.score(s, p.First.Text).Mean
-	second = m.score(s, p.Second.Text).Mean
+	first = s.score(p.First.Text).Mean
+	second = s.score(p.Second.Text).Mean
 	return first - second, first, second
 }
 
+// openGate computes what the words of the prompt that is set do to the gated
+// style features.
+func (s *scorer) openGate() {
+	v := s.space.gate
+	if v == nil {
+		return
+	}
+	clear(s.gateWeight)
+	clear(s.gateVariance)
+	s.rows = s.promptWords(s.rows[:0])
+	norm := v.gateNorm(s.rows)
+	for _, e := range s.rows {
+		i := v.at[e.bucket()]
+		if i < 0 {
+			continue
+		}
+		x := float64(v.idf[i]) * norm
+		first := s.space.gates() + int(i)*len(gated)
+		for g := range gated {
+			s.gateWeight[g] += x * float64(s.weight[first+g])
+			s.gateVariance[g] += x * x * float64(s.variance[first+g])
+		}
+	}
+}
+
 // score scores a reply to the prompt that is set.
-func (m *Model) score(s *scorer, reply string) Score {
+func (s *scorer) score(reply string) Score {
 	s.rows = s.reply(reply, s.rows[:0], s.style)
-	sp := m.space
-	mean, variance := -m.offset, 0.0
+	sp := s.space
+	mean, variance := -s.offset, 0.0
 	k := sp.styles()
 	for j := range k {
 		v := sp.standard(j, s.style[j])
-		mean += float64(m.weight[j]) * v
-		variance += float64(m.variance[j]) * v * v
+		mean += float64(s.weight[j]) * v
+		variance += float64(s.variance[j]) * v * v
 	}
-	if len(s.rows) > 0 {
-		norm := sp.norm(s.rows)
+	if sp.gate != nil {
+		for g, j := range gatedAt {
+			v := sp.standard(j, s.style[j])
+			mean += s.gateWeight[g] * v
+			variance += s.gateVariance[g] * v * v
+		}
+	}
+	if sp.words != nil {
+		norm := sp.words.norm(s.rows)
 		w, q := 0.0, 0.0
 		for _, e := range s.rows {
-			if i := sp.at[e.bucket()]; i >= 0 {
-				v := e.tf() * float64(sp.idf[i])
-				w += float64(m.weight[k+int(i)]) * v
-				q += float64(m.variance[k+int(i)]) * v * v
+			v := e.tf()
+			if i := sp.words.at[e.bucket()]; i >= 0 {
+				v *= float64(sp.words.idf[i])
+				w += float64(s.weight[k+int(i)]) * v
+				q += float64(s.variance[k+int(i)]) * v * v
 			} else {
-				v := e.tf() * float64(sp.rare)
-				q += m.prior * v * v
+				v *= float64(sp.words.rare)
+				q += s.prior * v * v
 			}
 		}
 		mean += w * norm
 		variance += q * norm * norm
 	}
-	t := m.Metadata.Temperature
+	t := s.Metadata.Temperature
 	return Score{Mean: mean / t, Std: math.Sqrt(variance) / t}
 }

@@ -99,7 +99,7 @@ type PathPoint struct {
 
 // resolve checks the options and fills in the defaults.
 func (o Options) resolve() (Options, spec, error) {
-	s := spec{dim: o.Dim, orders: defaultOrders, cross: true}
+	s := spec{dim: o.Dim, orders: orders}
 	if len(o.Features) == 0 {
 		o.Features = []string{FeatureHash, FeatureStyle}
 	}
@@ -120,7 +120,7 @@ func (o Options) resolve() (Options, spec, error) {
 		return o, s, fmt.Errorf("%d hash buckets: need a power of two from %d to %d", s.dim, minDim, maxDim)
 	}
 	if !s.hash {
-		s.dim, s.orders, s.cross = 0, 0, false
+		s.dim, s.orders = 0, 0
 	}
 	if !(o.Holdout >= 0 && o.Holdout < 0.9) {
 		return o, s, fmt.Errorf("holdout %v: need a share from 0 to less than 0.9", o.Holdout)

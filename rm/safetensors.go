@@ -25,10 +25,11 @@ const (
 	maxTensors = 64
 )
 
-// tensor is one array of one dimension: F32 or I32.
+// tensor is one array, of F32 or I32, of one dimension or two.
 type tensor struct {
-	f []float32
-	i []int32
+	f     []float32
+	i     []int32
+	width int // of the second dimension; 0 where there is none
 }
 
 func (t tensor) dtype() string {
@@ -39,6 +40,13 @@ func (t tensor) dtype() string {
 }
 
 func (t tensor) len() int { return len(t.f) + len(t.i) }
+
+func (t tensor) shape() []int64 {
+	if t.width == 0 {
+		return []int64{int64(t.len())}
+	}
+	return []int64{int64(t.len() / t.width), int64(t.width)}
+}
 
 // tensorInfo is a tensor's entry in the header.
 type tensorInfo struct {
@@ -81,7 +89,7 @@ func encodeTensors(names []string, tensors map[string]tensor, meta map[string]st
 	for _, n := range names {
 		t := tensors[n]
 		size := 4 * int64(t.len())
-		header[n] = tensorInfo{t.dtype(), []int64{int64(t.len())}, [2]int64{at, at + size}}
+		header[n] = tensorInfo{t.dtype(), t.shape(), [2]int64{at, at + size}}
 		at += size
 	}
 	h, err := json.Marshal(header) // sorts the keys
@@ -130,12 +138,13 @@ func decodeTensors(file []byte) (tensors map[string]tensor, meta map[string]stri
 	tensors = map[string]tensor{}
 	at := int64(0)
 	for _, p := range order {
-		if len(p.Shape) != 1 || p.Shape[0] < 0 || p.Shape[0] > math.MaxInt32 {
-			return nil, nil, nil, fmt.Errorf("tensor %q: shape %v, need one dimension", p.name, p.Shape)
+		n, ok := count(p.Shape)
+		if !ok {
+			return nil, nil, nil, fmt.Errorf("tensor %q: shape %v, need one or two dimensions of a sensible size", p.name, p.Shape)
 		}
-		size := 4 * p.Shape[0]
+		size := 4 * n
 		if p.Offsets[0] != at || p.Offsets[1] != at+size {
-			return nil, nil, nil, fmt.Errorf("tensor %q: %d values of 4 bytes at bytes %d to %d, expected at %d to %d", p.name, p.Shape[0], p.Offsets[0], p.Offsets[1], at, at+size)
+			return nil, nil, nil, fmt.Errorf("tensor %q: %d values of 4 bytes at bytes %d to %d, expected at %d to %d", p.name, n, p.Offsets[0], p.Offsets[1], at, at+size)
 		}
 		if p.Offsets[1] > int64(len(data)) {
 			return nil, nil, nil, fmt.Errorf("cut short: tensor %q ends at byte %d of %d", p.name, p.Offsets[1], len(data))
@@ -143,14 +152,17 @@ func decodeTensors(file []byte) (tensors map[string]tensor, meta map[string]stri
 		at += size
 		raw := data[p.Offsets[0]:p.Offsets[1]]
 		var t tensor
+		if len(p.Shape) == 2 {
+			t.width = int(p.Shape[1])
+		}
 		switch p.DType {
 		case "F32":
-			t.f = make([]float32, p.Shape[0])
+			t.f = make([]float32, n)
 			for i := range t.f {
 				t.f[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 			}
 		case "I32":
-			t.i = make([]int32, p.Shape[0])
+			t.i = make([]int32, n)
 			for i := range t.i {
 				t.i[i] = int32(binary.LittleEndian.Uint32(raw[4*i:]))
 			}
@@ -163,6 +175,21 @@ func decodeTensors(file []byte) (tensors map[string]tensor, meta map[string]stri
 		return nil, nil, nil, fmt.Errorf("%d bytes behind the last tensor", int64(len(data))-at)
 	}
 	return tensors, meta, data, nil
+}
+
+// count gives the number of values of a shape.
+func count(shape []int64) (n int64, ok bool) {
+	if len(shape) < 1 || len(shape) > 2 {
+		return 0, false
+	}
+	n = 1
+	for i, d := range shape {
+		if d < 0 || d > math.MaxInt32 || i == 1 && d == 0 {
+			return 0, false
+		}
+		n *= d // below 2^62
+	}
+	return n, n <= math.MaxInt32
 }
 
 // decodeHeader reads the header's object; a name given twice is an error.

@@ -128,7 +128,7 @@ func (f *fitter) choose(path []float64) ([]float64, error) {
 	for i, l2 := range path {
 		f.progress("path", i, len(path))
 		p.lambda = l2
-		if _, err := p.solve(f.ctx, w, tolerance); err != nil {
+		if _, err := p.solve(f.ctx, w, pathTolerance); err != nil {
 			return nil, err
 		}
 		val.times(w, z)

@@ -1,0 +1,229 @@
+package rm
+
+import (
+	"math"
+	"slices"
+)
+
+// Settings of the features. They were chosen on splits by prompt of human and
+// model-made preference data; all of them are flat around their values. Those
+// that scoring needs are part of the file format.
+const (
+	// orders is the longest word n-gram.
+	orders = 2
+	// minReplies is the number of training replies that must have a bucket for
+	// it to get a weight; minPrompts that of training pairs whose prompt must
+	// have a word for it to gate.
+	minReplies, minPrompts = 3, 20
+	// styleWeight and gateWeight set the sizes of the style features (each has
+	// this standard deviation) and of the gate (the norm of its words) beside
+	// the hashed features, which have norm 1 together. The ridge is one and the
+	// same for all, so this is how hard it holds each group.
+	styleWeight, gateWeight = 0.3, 0.5
+	// styleClip bounds a standardised style feature, so that one odd reply
+	// cannot carry a score anywhere.
+	styleClip = 4
+)
+
+// gated are the style features whose weights hang on the prompt: whether a
+// reply had better be long, in parts, a refusal or close to the question.
+// A weight for each of them and each word of the prompt is added, the words
+// scaled by idf and to norm gateWeight.
+var gated = []string{"log_words", "log_paragraphs", "opens_refusing", "prompt_words_in_reply"}
+
+// gatedAt are their places among the style features.
+var gatedAt = func() []int {
+	var at []int
+	for _, g := range gated {
+		at = append(at, slices.Index(styleNames, g))
+	}
+	return at
+}()
+
+// vocab is the buckets that are known, with their inverse document frequencies.
+type vocab struct {
+	index []uint32  // the buckets, the commonest in training first
+	idf   []float32 // one for each
+	rare  float32   // the idf of any other bucket
+	at    []int32   // by bucket: the place in index, -1 where unknown
+}
+
+// fitVocab makes the vocabulary of the buckets with a frequency of at least
+// least among n documents. An idf is floor + ln((1 + n)/(1 + frequency)), as if
+// there were one more document with everything in it.
+func fitVocab(df []int32, n int, least int32, floor float64) *vocab {
+	v := &vocab{}
+	for b, c := range df {
+		if c >= least {
+			v.index = append(v.index, uint32(b))
+		}
+	}
+	// What is used together then lies together in memory, which makes passes
+	// over the data and scoring faster.
+	slices.SortFunc(v.index, func(a, b uint32) int {
+		if c := int(df[b]) - int(df[a]); c != 0 {
+			return c
+		}
+		return int(a) - int(b)
+	})
+	idf := func(c int32) float32 {
+		return float32(floor + math.Log(float64(1+n)/(1+float64(c))))
+	}
+	v.idf = make([]float32, len(v.index))
+	for i, b := range v.index {
+		v.idf[i] = idf(df[b])
+	}
+	v.rare = idf(0)
+	v.lookup(len(df))
+	return v
+}
+
+// lookup makes the way from the buckets, which are below dim, to their places.
+// It gives the place of a bucket that stands there for the second time, or -1.
+func (v *vocab) lookup(dim int) (again int) {
+	again = -1
+	v.at = make([]int32, dim)
+	for i := range v.at {
+		v.at[i] = -1
+	}
+	for i, b := range v.index {
+		if v.at[b] >= 0 {
+			again = i
+		}
+		v.at[b] = int32(i)
+	}
+	return again
+}
+
+// space turns features into numbers: what the training pairs say of how common
+// and how large each one is. Its columns are the style features, the known
+// buckets of the hashed ones, and for each known word of prompts the gated
+// style features.
+type space struct {
+	spec
+	mean, scale []float32 // of the style features; the scale is 1 over the standard deviation
+	words       *vocab    // n-grams of replies; nil without hashed features
+	gate        *vocab    // words of prompts; nil where nothing is gated
+}
+
+// styles is the number of style columns.
+func (s *space) styles() int { return len(s.mean) }
+
+// gates is the first of the gate's columns.
+func (s *space) gates() int {
+	if s.words == nil {
+		return s.styles()
+	}
+	return s.styles() + len(s.words.index)
+}
+
+// cols is the number of columns.
+func (s *space) cols() int {
+	if s.gate == nil {
+		return s.gates()
+	}
+	return s.gates() + len(s.gate.index)*len(gated)
+}
+
+// fitSpace learns the space from rows.
+func fitSpace(rows []row, sp spec) *space {
+	s := &space{spec: sp}
+	if sp.style {
+		s.fitStyle(rows)
+	}
+	if sp.hash {
+		df := make([]int32, sp.dim)
+		for i := range rows {
+			for _, es := range [][]entry{rows[i].a, rows[i].b} {
+				for _, e := range es {
+					df[e.bucket()]++
+				}
+			}
+		}
+		s.words = fitVocab(df, 2*len(rows), minReplies, 1)
+		if sp.gated() {
+			clear(df)
+			for i := range rows {
+				for _, e := range rows[i].words {
+					df[e.bucket()]++
+				}
+			}
+			s.gate = fitVocab(df, len(rows), minPrompts, 0)
+		}
+	}
+	return s
+}
+
+// fitStyle learns mean and standard deviation of the style features. One that
+// never varies gets the scale 0, which leaves it out.
+func (s *space) fitStyle(rows []row) {
+	k := len(styleNames)
+	s.mean, s.scale = make([]float32, k), make([]float32, k)
+	n := float64(2 * len(rows))
+	for j := range k {
+		sum, sq := 0.0, 0.0
+		for i := range rows {
+			sum += float64(rows[i].style[j]) + float64(rows[i].style[k+j])
+		}
+		mean := sum / n
+		for i := range rows {
+			a, b := float64(rows[i].style[j])-mean, float64(rows[i].style[k+j])-mean
+			sq += a*a + b*b
+		}
+		s.mean[j] = float32(mean)
+		if sd := math.Sqrt(sq / n); sd > 1e-6 {
+			s.scale[j] = float32(1 / sd)
+		}
+	}
+}
+
+// standard gives style feature j standardised.
+func (s *space) standard(j int, v float32) float64 {
+	z := (float64(v) - float64(s.mean[j])) * float64(s.scale[j])
+	return max(-styleClip, min(styleClip, z)) * styleWeight
+}
+
+// sublinear is the value of a signed count before idf: ±(1 + ln |count|).
+var sublinear = func() (t [256]float64) {
+	for c := 1; c <= 127; c++ {
+		t[c] = 1 + math.Log(float64(c))
+		t[256-c] = -t[c]
+	}
+	return t
+}()
+
+func (e entry) tf() float64 { return sublinear[uint8(e)] }
+
+// norm gives 1 over the Euclidean norm of a reply's hashed features, those
+// without a weight included; 0 where there are none.
+func (v *vocab) norm(es []entry) float64 {
+	sum := 0.0
+	for _, e := range es {
+		x := e.tf()
+		if i := v.at[e.bucket()]; i >= 0 {
+			x *= float64(v.idf[i])
+		} else {
+			x *= float64(v.rare)
+		}
+		sum += x * x
+	}
+	if sum == 0 {
+		return 0
+	}
+	return 1 / math.Sqrt(sum)
+}
+
+// gateNorm gives what scales the idf of a prompt's known words to the norm
+// gateWeight; 0 where there are none.
+func (v *vocab) gateNorm(es []entry) float64 {
+	sum := 0.0
+	for _, e := range es {
+		if i := v.at[e.bucket()]; i >= 0 {
+			sum += float64(v.idf[i]) * float64(v.idf[i])
+		}
+	}
+	if sum == 0 {
+		return 0
+	}
+	return gateWeight / math.Sqrt(sum)
+}
