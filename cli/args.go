@@ -15,7 +15,7 @@ import (
 func reorder(args []string, u *urfave.App) []string {
 	global := arity(u.Flags)
 	global["help"], global["h"], global["version"] = false, false, false
-	path := commandPath(args, u, global)
+	path, places := commandPath(args, u, global)
 	own := map[string]bool{"help": false, "h": false}
 	for _, c := range path {
 		for name, value := range arity(c.Flags) {
@@ -24,7 +24,6 @@ func reorder(args []string, u *urfave.App) []string {
 	}
 
 	var before, after, rest []string
-	skip := len(path) // arguments that are the command's name
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
@@ -32,11 +31,9 @@ func reorder(args []string, u *urfave.App) []string {
 			break
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			if skip > 0 && arg == path[len(path)-skip].Name {
-				skip--
-				continue
+			if !slices.Contains(places, i) {
+				rest = append(rest, arg)
 			}
-			rest = append(rest, arg)
 			continue
 		}
 		name, _, glued := strings.Cut(strings.TrimLeft(arg, "-"), "=")
@@ -46,7 +43,7 @@ func reorder(args []string, u *urfave.App) []string {
 			value, isGlobal = global[name]
 		}
 		option := []string{arg}
-		if value && !glued && i+1 < len(args) {
+		if value && !glued && i+1 < len(args) && !slices.Contains(places, i+1) {
 			i++
 			option = append(option, args[i])
 		}
@@ -68,9 +65,8 @@ func reorder(args []string, u *urfave.App) []string {
 }
 
 // commandPath finds the command, and the command under it, that the arguments
-// name.
-func commandPath(args []string, u *urfave.App, global map[string]bool) []*urfave.Command {
-	var path []*urfave.Command
+// name, and where they are named.
+func commandPath(args []string, u *urfave.App, global map[string]bool) (path []*urfave.Command, places []int) {
 	commands := u.Commands
 	for i := 0; i < len(args) && len(commands) > 0; i++ {
 		arg := args[i]
@@ -91,10 +87,10 @@ func commandPath(args []string, u *urfave.App, global map[string]bool) []*urfave
 			}
 			continue // the value of an option of the command that is still to come
 		}
-		path = append(path, commands[at])
+		path, places = append(path, commands[at]), append(places, i)
 		commands = commands[at].Subcommands
 	}
-	return path
+	return path, places
 }
 
 // arity tells for each name of the flags whether a value follows it.

@@ -117,7 +117,7 @@ func (a *app) runTrain(c *urfave.Context) error {
 		return err
 	}
 	if r != nil {
-		model.Metadata.ConstitutionHash = dataset.Hash(r.con.Hash()).String()
+		model.Metadata.ConstitutionHash = r.con.Hash()
 		model.Metadata.Judge = r.judge.Hash.String()
 	}
 	if err := model.Save(c.String("out")); err != nil {
