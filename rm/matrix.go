@@ -108,24 +108,50 @@ func (m *matrix) transposeTimes(r, out []float64, square bool, s sums) {
 		clear(acc)
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {
-			cols, vals, ri := m.x[i].col, m.x[i].val, r[i]
-			if ri == 0 {
-				continue
-			}
+			vals, ri := m.x[i].val, r[i]
 			if square {
-				for k, c := range cols {
+				for k, c := range m.x[i].col {
 					v := float64(vals[k])
 					acc[c] += ri * v * v
 				}
 			} else {
-				for k, c := range cols {
+				for k, c := range m.x[i].col {
 					acc[c] += ri * float64(vals[k])
 				}
 			}
 		}
 	})
+	s.total(out)
+}
+
+// curve computes out = Xᵀ·diag(h)·X·v in one pass: each row is used twice while
+// it is in the cache.
+func (m *matrix) curve(h, v, out []float64, s sums) {
+	n := len(s)
 	parallel(n, func(b int) {
-		lo, hi := m.cols*b/n, m.cols*(b+1)/n
+		acc := s[b]
+		clear(acc)
+		lo, hi := m.bounds(b, n)
+		for i := lo; i < hi; i++ {
+			cols, vals := m.x[i].col, m.x[i].val
+			z := 0.0
+			for k, c := range cols {
+				z += v[c] * float64(vals[k])
+			}
+			z *= h[i]
+			for k, c := range cols {
+				acc[c] += z * float64(vals[k])
+			}
+		}
+	})
+	s.total(out)
+}
+
+// total adds up the blocks, always in the same order.
+func (s sums) total(out []float64) {
+	n := 4 * maxBlocks // each column is a sum of its own
+	parallel(n, func(b int) {
+		lo, hi := len(out)*b/n, len(out)*(b+1)/n
 		copy(out[lo:hi], s[0][lo:hi])
 		for _, acc := range s[1:] {
 			for c := lo; c < hi; c++ {

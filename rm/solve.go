@@ -69,7 +69,7 @@ var errStuck = errors.New("the fit does not descend: features or labels are not 
 
 // What ends a fit: the norm of the gradient, relative to that at w = 0. The
 // fits that choose the ridge need not be as close as the one that stays.
-const pathTolerance, tolerance = 1e-2, 2e-3
+const pathTolerance, tolerance = 1e-2, 5e-3
 
 // solve moves w, the starting point, to the minimum of f by Newton's method
 // with the steps found by conjugate gradients (a truncated Newton method, as in
@@ -114,11 +114,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			t.x.times(dir, zs)
-			for i := range zs {
-				zs[i] *= h[i]
-			}
-			t.x.transposeTimes(zs, hd, false, t.sums)
+			t.x.curve(h, dir, hd, t.sums)
 			for j := range hd {
 				hd[j] += t.lambda * dir[j]
 			}
@@ -170,36 +166,43 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 	}
 }
 
-// temperature gives the T > 0 that minimises the mean cross-entropy of σ(z/T)
-// to p, with that minimum. The loss is convex in 1/T; T is kept within a factor
-// of 20 of 1, which data too few to tell would leave.
+// temperatureSpread is the standard deviation of the prior of ln T around 0.
+const temperatureSpread = 0.5
+
+// temperature gives the T that makes σ(z/T) fit p best: the maximum a
+// posteriori under the cross-entropy and a normal prior of ln T, which keeps a
+// handful of pairs from claiming certainty and says nothing beside hundreds. It
+// gives the mean cross-entropy at T as well, NaN where there are no pairs.
 func temperature(z, p []float64) (t, loss float64) {
-	mean := func(s float64) float64 {
+	if len(z) == 0 {
+		return 1, math.NaN()
+	}
+	entropy := func(s float64) float64 {
 		l := 0.0
 		for i := range z {
 			l += crossEntropy(s*z[i], p[i])
 		}
-		return l / float64(len(z))
+		return l
 	}
-	if len(z) == 0 {
-		return 1, math.NaN()
+	f := func(lnS float64) float64 {
+		return entropy(math.Exp(lnS)) + lnS*lnS/(2*temperatureSpread*temperatureSpread)
 	}
-	// Golden-section search on ln s: the loss is unimodal in s, so in ln s too.
+	// Golden-section search for ln 1/T; six standard deviations are enough.
 	const phi = 0.6180339887498949
-	a, b := -math.Log(20), math.Log(20)
+	a, b := -6*temperatureSpread, 6*temperatureSpread
 	c, d := b-phi*(b-a), a+phi*(b-a)
-	fc, fd := mean(math.Exp(c)), mean(math.Exp(d))
+	fc, fd := f(c), f(d)
 	for b-a > 1e-6 {
 		if fc < fd {
 			b, d, fd = d, c, fc
 			c = b - phi*(b-a)
-			fc = mean(math.Exp(c))
+			fc = f(c)
 		} else {
 			a, c, fc = c, d, fd
 			d = a + phi*(b-a)
-			fd = mean(math.Exp(d))
+			fd = f(d)
 		}
 	}
 	s := math.Exp((a + b) / 2)
-	return 1 / s, mean(s)
+	return 1 / s, entropy(s) / float64(len(z))
 }

@@ -153,7 +153,7 @@ func (f *fitter) progress(stage string, done, total int) {
 }
 
 // accuracy is the share of rows that z orders as p does, equal scores half and
-// ties of the label left out.
+// ties of the label left out; one half where that leaves none.
 func accuracy(z, p []float64) float64 {
 	right, n := 0.0, 0
 	for i := range z {
@@ -169,7 +169,7 @@ func accuracy(z, p []float64) float64 {
 		}
 	}
 	if n == 0 {
-		return math.NaN()
+		return 0.5
 	}
 	return right / float64(n)
 }
