@@ -11,7 +11,8 @@ type Distribution struct {
 	// LogProb is the natural-log probability of each option, summed over its
 	// spellings among the listed tokens ("A", " A", "(a"). It is not
 	// normalised over the options. An option that is not listed takes the
-	// smallest listed value, which bounds it from above.
+	// smallest listed value, which bounds it from above (the token that was
+	// drawn does not count as listed: it may be a less likely one).
 	LogProb []float64
 	// Coverage is the probability that fell on any option, 0 to 1.
 	Coverage float64
@@ -32,7 +33,6 @@ func (r *Reply) Distribution(options ...string) (Distribution, error) {
 	}
 	least, listed := first.Top[0].Logprob, false
 	add := func(a Alternative) {
-		least = min(least, a.Logprob)
 		for i, o := range options {
 			if spells(a.Text, o) {
 				d.LogProb[i] = logAdd(d.LogProb[i], a.Logprob)
@@ -42,6 +42,7 @@ func (r *Reply) Distribution(options ...string) (Distribution, error) {
 	}
 	for _, a := range first.Top {
 		listed = listed || a.Text == first.Text
+		least = min(least, a.Logprob)
 		add(a)
 	}
 	if !listed {

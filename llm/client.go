@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -44,8 +43,8 @@ type Config struct {
 	// called from several goroutines at once.
 	OnRetry func(err error, wait time.Duration)
 	// First is how long to wait for the first byte of an answer, Stall how long
-	// between any two, Patience how long to go on asking a busy server; 0 are
-	// the defaults.
+	// between any two, Patience how long the pauses before retries may take
+	// together; 0 are the defaults.
 	First, Stall, Patience time.Duration
 }
 
@@ -65,8 +64,8 @@ type Client struct {
 
 	numCtx atomic.Int64
 
-	mu    sync.Mutex
-	facts *facts // of the model, once they are known
+	facts  atomic.Pointer[facts] // of the model, once they are known
+	asking chan struct{}         // holds one who asks for them
 }
 
 // facts are what a server says about a model.
@@ -99,7 +98,7 @@ func Open(c Config) (*Client, error) {
 	cl := &Client{
 		model: name, options: options, onRetry: c.OnRetry,
 		first: c.First, stall: c.Stall, patience: c.Patience,
-		http: newTransport(),
+		http: newTransport(), asking: make(chan struct{}, 1),
 	}
 	setDefault(&cl.first, DefaultFirst)
 	setDefault(&cl.stall, DefaultStall)
@@ -174,10 +173,17 @@ func (c *Client) ContextLength(ctx context.Context) (int, error) {
 
 // known asks for the model's facts, once.
 func (c *Client) known(ctx context.Context) (facts, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.facts != nil {
-		return *c.facts, nil
+	if f := c.facts.Load(); f != nil {
+		return *f, nil
+	}
+	select {
+	case c.asking <- struct{}{}:
+		defer func() { <-c.asking }()
+	case <-ctx.Done():
+		return facts{}, fmt.Errorf("look at the model %s: %w", c.model, ctx.Err())
+	}
+	if f := c.facts.Load(); f != nil {
+		return *f, nil
 	}
 	f, err := call(ctx, c, "look at the model", func(ctx context.Context, h *url.URL) (facts, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errSilent)
@@ -185,7 +191,7 @@ func (c *Client) known(ctx context.Context) (facts, error) {
 		return c.backend.facts(ctx, h)
 	})
 	if err == nil {
-		c.facts = &f
+		c.facts.Store(&f)
 	}
 	return f, err
 }

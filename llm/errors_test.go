@@ -31,7 +31,7 @@ func TestFaultsAreTyped(t *testing.T) {
 		{fakeollama.FaultDrop, llm.KindServer, 4, false, false},
 		{fakeollama.FaultCut, llm.KindServer, 4, false, false},
 		{fakeollama.FaultMidError, llm.KindServer, 4, false, false},
-		{fakeollama.FaultGarbage, "", 1, false, false},
+		{fakeollama.FaultGarbage, llm.KindOffFormat, 1, true, false},
 	} {
 		t.Run(string(tc.fault), func(t *testing.T) {
 			t.Parallel()
@@ -42,14 +42,7 @@ func TestFaultsAreTyped(t *testing.T) {
 					req.TopLogprobs = 5
 				}
 				_, err := c.Chat(t.Context(), req)
-				kind := tc.kind
-				if kind == "" { // garbage
-					kind = llm.KindServer
-					if v1 {
-						kind = llm.KindOffFormat
-					}
-				}
-				if llm.KindOf(err) != kind || llm.Fatal(err) != tc.fatal {
+				if llm.KindOf(err) != tc.kind || llm.Fatal(err) != tc.fatal {
 					t.Errorf("got %q, fatal %v: %v", llm.KindOf(err), llm.Fatal(err), err)
 				}
 				if fake.Calls() != tc.calls {

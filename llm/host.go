@@ -59,7 +59,10 @@ func ParseHost(s string) (*url.URL, error) {
 	} else if n == 0 && p != "0" {
 		p = port
 	}
-	if strings.ContainsAny(host, " \t\r\n/?#@\\<>\"") || (strings.Contains(host, ":") && !isIPv6(host)) {
+	if isIPv6(host) {
+		host = strings.Replace(host, "%25", "%", 1) // a zone, as URLs write it
+	}
+	if strings.ContainsAny(host, " \t\r\n/?#@\\<>\"") || (strings.ContainsAny(host, ":%") && !isIPv6(host)) {
 		return nil, fmt.Errorf("server address: %q is not a host", host)
 	}
 	u.Host = net.JoinHostPort(host, p)

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -235,6 +236,9 @@ func (o *ollama) mistake(err error) *Error {
 	if _, ok := errors.AsType[api.AuthorizationError](err); ok {
 		return &Error{Kind: KindRequest, Err: errors.New("the server wants a user to sign in"), fatal: true, Hint: "sign in with `ollama signin`, or put user name and password into the address"}
 	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok || strings.HasPrefix(strings.TrimSpace(err.Error()), "<") {
+		return &Error{Kind: KindOffFormat, Err: errors.New("what answers is not an Ollama server"), fatal: true, Hint: "check the address given with --host or OLLAMA_HOST"}
+	}
 	s, ok := errors.AsType[api.StatusError](err)
 	if !ok {
 		if _, ok := errors.AsType[*url.Error](err); ok {
@@ -250,12 +254,9 @@ func (o *ollama) mistake(err error) *Error {
 	if text == "" {
 		cause = fmt.Errorf("the server answered %d %s", s.StatusCode, http.StatusText(s.StatusCode))
 	}
-	f := facts{}
-	if o.c.mu.TryLock() { // not while the facts are being asked for
-		if o.c.facts != nil {
-			f = *o.c.facts
-		}
-		o.c.mu.Unlock()
+	var f facts
+	if known := o.c.facts.Load(); known != nil {
+		f = *known
 	}
 	switch code := s.StatusCode; {
 	case tooLong.MatchString(text):

@@ -194,7 +194,7 @@ func (o *openAI) read(ctx context.Context, resp *http.Response, onText func(stri
 	take := func(data []byte) error {
 		var p openAIChunk
 		if err := json.Unmarshal(data, &p); err != nil {
-			return &Error{Kind: KindOffFormat, Err: fmt.Errorf("the server's answer is not what the protocol says: %w", err)}
+			return &Error{Kind: KindOffFormat, Err: fmt.Errorf("the server's answer is not what the protocol says: %w", err), fatal: isSyntax(err), Hint: "check the URL in the model's name"}
 		}
 		if len(p.Error) > 0 && string(p.Error) != "null" {
 			return o.mistake(http.StatusInternalServerError, data, 0)
@@ -259,6 +259,12 @@ func (o *openAI) read(ctx context.Context, resp *http.Response, onText func(stri
 	reply.Text, reply.Thinking = text.String(), thinking.String()
 	reply.Truncated = finish == "length"
 	return reply, nil
+}
+
+// isSyntax tells that what came is no JSON at all.
+func isSyntax(err error) bool {
+	_, ok := errors.AsType[*json.SyntaxError](err)
+	return ok
 }
 
 // cause prefers the reason why a body ended to the way it did.

@@ -22,6 +22,9 @@ const (
 	// maxTries bounds the attempts at a call that fails for another transient
 	// reason than a busy server.
 	maxTries = 4
+	// maxSilent bounds the attempts that end because nothing came, each of
+	// which takes minutes.
+	maxSilent = 3
 	// restart is how long a server that answered before is given to come back.
 	restart = 10 * time.Second
 )
@@ -33,35 +36,45 @@ var errSilent = errors.New("the server stopped answering")
 // the others are tried in turn, and the first that answers becomes the one in
 // use.
 func call[T any](ctx context.Context, c *Client, op string, do func(context.Context, *url.URL) (T, error)) (T, error) {
-	start := time.Now()
-	tries := 0
-	var asked time.Duration // the pause that the server asked for
+	p := &pauses{patience: c.patience}
+	p.ExponentialBackOff = backoff.NewExponentialBackOff()
+	p.InitialInterval = 250 * time.Millisecond
+	p.MaxInterval = 15 * time.Second
+	tries, silent := 0, 0
+	var absent time.Time
 	once := func() (T, error) {
 		v, err := anyHost(ctx, c, op, do)
 		if err == nil {
 			return v, nil
 		}
 		e, ok := errors.AsType[*Error](err)
-		tries++
-		if ok {
-			asked = e.wait
+		if !ok || !e.retry {
+			return v, backoff.Permanent(err)
 		}
-		switch {
-		case !ok || !e.retry:
-			return v, backoff.Permanent(err)
-		case e.Kind == KindServerAbsent && time.Since(start) > min(restart, c.patience):
-			return v, backoff.Permanent(err)
-		case e.Kind != KindBusy && e.Kind != KindServerAbsent && tries >= maxTries:
+		p.asked = e.wait
+		give := false
+		switch e.Kind {
+		case KindBusy: // as long as there is patience
+		case KindServerAbsent:
+			if absent.IsZero() {
+				absent = time.Now()
+			}
+			give = time.Since(absent) > restart
+		case KindTimeout:
+			silent++
+			give = silent >= maxSilent
+		default:
+			tries++
+			give = tries >= maxTries
+		}
+		if give {
 			return v, backoff.Permanent(err)
 		}
 		return v, err
 	}
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = 250 * time.Millisecond
-	pause.MaxInterval = 15 * time.Second
 	v, err := backoff.Retry(ctx, once,
-		backoff.WithBackOff(atLeast{pause, &asked}),
-		backoff.WithMaxElapsedTime(c.patience),
+		backoff.WithBackOff(p),
+		backoff.WithMaxElapsedTime(0), // the time that answers take does not count
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			if c.onRetry != nil {
 				c.onRetry(err, wait)
@@ -74,13 +87,21 @@ func call[T any](ctx context.Context, c *Client, op string, do func(context.Cont
 	return v, err
 }
 
-// atLeast makes pauses no shorter than the server asked for.
-type atLeast struct {
-	backoff.BackOff
-	asked *time.Duration
+// pauses grow, are no shorter than the server asked for, and end when they have
+// taken longer than the caller has patience for.
+type pauses struct {
+	*backoff.ExponentialBackOff
+	asked, total, patience time.Duration
 }
 
-func (b atLeast) NextBackOff() time.Duration { return max(b.BackOff.NextBackOff(), *b.asked) }
+// NextBackOff implements [backoff.BackOff].
+func (p *pauses) NextBackOff() time.Duration {
+	d := max(p.ExponentialBackOff.NextBackOff(), p.asked)
+	if p.total += d; p.total > p.patience {
+		return backoff.Stop
+	}
+	return d
+}
 
 // anyHost tries the host in use and then the others until one answers.
 func anyHost[T any](ctx context.Context, c *Client, op string, do func(context.Context, *url.URL) (T, error)) (T, error) {
