@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"cai/dataset"
@@ -280,5 +281,100 @@ func TestFewPrompts(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Labels that say nothing make a model that says nothing.
+func TestTiesAloneTeachNothing(t *testing.T) {
+	pairs := makePairs(9, 60)
+	for _, p := range pairs {
+		p.P = 0.5
+	}
+	m, tr := mustTrain(t, pairs, rm.Options{Holdout: 0.1})
+	if tr.Temperature < 0.99 || tr.Temperature > 1.01 {
+		t.Errorf("temperature %v", tr.Temperature)
+	}
+	for _, p := range pairs {
+		if z, _, _ := m.Margin(p); z != 0 {
+			t.Fatalf("margin %v", z)
+		}
+	}
+}
+
+// A label of 0.7 is learned as a probability of 0.7, not as a win.
+func TestSoftLabelsAreProbabilities(t *testing.T) {
+	pairs := makePairs(10, 2000)
+	for _, p := range pairs {
+		p.P = 0.3 + 0.4*p.P
+	}
+	m, _ := mustTrain(t, pairs, rm.Options{})
+	mean := 0.0
+	for _, p := range pairs {
+		z, _, _ := m.Margin(p)
+		if p.P < 0.5 {
+			z = -z
+		}
+		mean += 1 / (1 + math.Exp(-z)) / float64(len(pairs))
+	}
+	if math.Abs(mean-0.7) > 0.03 {
+		t.Errorf("mean probability of the better reply %.3f, labelled 0.7", mean)
+	}
+}
+
+// Contradicting duplicates, in either orientation, count as their mean.
+func TestDuplicatesAreAveraged(t *testing.T) {
+	pairs := makePairs(11, 200)
+	var twice, tied []*dataset.Pair
+	for _, p := range pairs {
+		a, b, c := *p, *p, *p
+		a.P, b.P, c.P = 1, 0.25, 0.625
+		twice = append(twice, &a, mirror(&b))
+		tied = append(tied, &c)
+	}
+	m1, t1 := mustTrain(t, twice, rm.Options{})
+	m2, t2 := mustTrain(t, tied, rm.Options{})
+	sameScores(t, m1, m2, pairs)
+	if t1.DataHash != t2.DataHash || t1.Pairs != t2.Pairs {
+		t.Errorf("data hashes %s, %s; pairs %d, %d", t1.DataHash, t2.DataHash, t1.Pairs, t2.Pairs)
+	}
+}
+
+// The less of a reply the training has seen, the less sure the score.
+func TestStdGrowsWithTheUnknown(t *testing.T) {
+	pairs := makePairs(12, 800)
+	m, _ := mustTrain(t, pairs, rm.Options{Features: []string{"hash"}})
+	known := m.Score(pairs[0].Prompt, "kind clear honest patient thorough careful warm precise humble fair")
+	unknown := m.Score(pairs[0].Prompt, "qwzx vbnm plokij uhbygv tfcrdx eszwaq mjunhy bgtvfr cdexsw zaqxsw")
+	if !(unknown.Std > known.Std) {
+		t.Errorf("std %v of known words, %v of unknown", known.Std, unknown.Std)
+	}
+}
+
+func TestConcurrentScores(t *testing.T) {
+	pairs := makePairs(13, 100)
+	m, _ := mustTrain(t, pairs, rm.Options{})
+	want := make([]rm.Score, len(pairs))
+	for i, p := range pairs {
+		want[i] = m.Score(p.Prompt, p.First.Text)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i, p := range pairs {
+				if got := m.Score(p.Prompt, p.First.Text); got != want[i] {
+					t.Errorf("score %v, alone %v", got, want[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func BenchmarkScore(b *testing.B) {
+	pairs := makePairs(14, 400)
+	m, _ := mustTrain(b, pairs, rm.Options{Dim: rm.DefaultDim})
+	reply := strings.Repeat(pairs[0].First.Text+" ", 20)[:1000]
+	for b.Loop() {
+		m.Score(pairs[0].Prompt, reply)
 	}
 }
