@@ -40,17 +40,13 @@ type version struct {
 	application, user, tables int
 }
 
+// readVersion reads all in one statement, since another process may be making
+// the schema at this moment.
 func readVersion(ctx context.Context, conn *sql.Conn) (v version, err error) {
-	for query, to := range map[string]*int{
-		"PRAGMA application_id":              &v.application,
-		"PRAGMA user_version":                &v.user,
-		"SELECT count(*) FROM sqlite_schema": &v.tables,
-	} {
-		if err := conn.QueryRowContext(ctx, query).Scan(to); err != nil {
-			return v, err
-		}
-	}
-	return v, nil
+	err = conn.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id),
+		(SELECT user_version FROM pragma_user_version), count(*) FROM sqlite_schema`).
+		Scan(&v.application, &v.user, &v.tables)
+	return v, err
 }
 
 // check gives an error where the file is another program's or a later cai's.

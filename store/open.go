@@ -187,42 +187,44 @@ func openWritable(ctx context.Context, path string) (*Store, error) {
 	}
 	s := newStore(path)
 	db, err := sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}},
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)"))
+		"synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)"))
 	if err != nil {
 		return nil, explain(path, "open", err)
 	}
-	conn, err := connect(ctx, db)
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(explain(path, "open", err), db.Close())
 	}
-	if err := migrate(ctx, path, conn); err != nil {
-		return nil, errors.Join(err, conn.Close(), db.Close())
+	if err := prepare(ctx, path, conn); err != nil {
+		return nil, errors.Join(explain(path, "open", err), conn.Close(), db.Close())
 	}
 	s.openReaders(dsn(path, nil, "query_only(1)", "temp_store(MEMORY)"))
 	s.w = startWriter(path, db, conn)
 	return s, nil
 }
 
-// connect takes the writer's connection. Changing a new file to a write-ahead
-// log does not wait for another process that is doing the same, so it is tried
-// again.
-func connect(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
-	deadline := time.Now().Add(lockWait)
-	for {
-		conn, err := db.Conn(ctx)
+// prepare makes sure that the file is cai's, and only then changes it: to a
+// write-ahead log and to the newest schema. A change to the log does not wait for
+// another process that is doing the same, so it is tried again.
+func prepare(ctx context.Context, path string, conn *sql.Conn) error {
+	v, err := readVersion(ctx, conn)
+	if err == nil {
+		err = v.check(path)
+	}
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(lockWait); ; {
+		_, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL")
 		if err == nil {
-			err = conn.PingContext(ctx)
-			if err == nil {
-				return conn, nil
-			}
-			conn.Close()
+			return migrate(ctx, path, conn)
 		}
 		if sqliteCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
-			return nil, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -261,3 +261,51 @@ func TestWhatWasStoredIsThereAfterReopening(t *testing.T) {
 		t.Errorf("plan %+v, want %+v", plan, want)
 	}
 }
+
+const fixedDuration = 1500 * time.Millisecond
+
+var fixedTime = time.UnixMilli(1_700_000_000_123).UTC()
+
+func TestRunsAnswersAndStatus(t *testing.T) {
+	s := newStore(t)
+	job := testJob(t, s, 1)
+	mustImport(t, s, "f", testPairs(2))
+	w := pending(t, s, job)[0]
+	mustAdd(t, s, judgment(job, w.Pair, w.Slots[0], 1))
+
+	key := dataset.HashOf("answer", "x")
+	if _, ok, err := s.Answer(t.Context(), key); ok || err != nil {
+		t.Errorf("an answer that was never given: %v, %v", ok, err)
+	}
+	for _, v := range []string{"one\x00", "two"} {
+		if err := s.PutAnswer(t.Context(), key, []byte(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, ok, err := s.Answer(t.Context(), key); !ok || err != nil || string(v) != "one\x00" {
+		t.Errorf("answer %q, %v, %v", v, ok, err)
+	}
+
+	id, err := s.StartRun(t.Context(), "label", map[string]any{"host": "http://me:secret@host:11434", "jobs": 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FinishRun(t.Context(), id, map[string]int{"calls": 4}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FinishRun(t.Context(), id+1, nil); err == nil {
+		t.Error("a run that never began was finished")
+	}
+	st, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Prompts != 2 || st.Responses != 4 || st.Pairs != 2 || st.Judgments != 1 || st.Answers != 1 ||
+		len(st.Files) != 1 || len(st.Judges) != 1 || st.Bytes == 0 || st.Schema == 0 {
+		t.Errorf("status %+v", st)
+	}
+	if len(st.Runs) != 1 || st.Runs[0].Finished == nil || string(st.Runs[0].Result) != `{"calls":4}` ||
+		string(st.Runs[0].Settings) != `{"host":"http://host:11434","jobs":2}` {
+		t.Errorf("runs %+v", st.Runs)
+	}
+}

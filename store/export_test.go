@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"cai/dataset"
+)
+
+// LimitPages lets the database grow by n pages more, as a disk that fills up.
+func LimitPages(tb testing.TB, s *Store, n int64) {
+	tb.Helper()
+	err := s.write(context.Background(), "limit the pages", func(t *tx) error {
+		var count, limit int64
+		if _, err := t.one("PRAGMA page_count", nil, &count); err != nil {
+			return err
+		}
+		st, err := t.conn.PrepareContext(context.Background(), "PRAGMA max_page_count = "+strconv.FormatInt(count+n, 10))
+		if err != nil {
+			return err
+		}
+		defer st.Close()
+		return st.QueryRow().Scan(&limit)
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// SetLockWait shortens how long stores opened in a test wait for a lock.
+func SetLockWait(tb testing.TB, d time.Duration) {
+	old := lockWait
+	lockWait = d
+	tb.Cleanup(func() { lockWait = old })
+}
+
+// BreakOne makes an addition that fails after it has written something.
+func BreakOne(s *Store) error {
+	return s.write(context.Background(), "break", func(t *tx) error {
+		key := dataset.HashOf("broken")
+		if _, err := t.exec("INSERT INTO answers (key, value, created) VALUES (?, '', 0)", key[:]); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO answers (key, value, created) VALUES (?, '', 0)", key[:])
+		return err
+	})
+}
