@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -112,4 +113,21 @@ func FuzzObject(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { checkObject(t, data) })
+}
+
+func TestManyKeys(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"k":0`)
+	for i := range 200_000 {
+		fmt.Fprintf(&b, `,"k%d":%d`, i, i)
+	}
+	o, err := appendObject(nil, []byte(b.String()+"}"))
+	if err != nil || len(o) != 200_001 {
+		t.Fatalf("%d fields, %v", len(o), err)
+	}
+	for _, again := range []string{"k", "k5", "k31", "k32", "k199999"} {
+		if _, err := appendObject(nil, []byte(b.String()+`,"`+again+`":1}`)); err == nil || !strings.Contains(err.Error(), "given twice") {
+			t.Errorf("key %q given twice: %v", again, err)
+		}
+	}
 }

@@ -220,7 +220,7 @@ func (r *reader) text(in *input) (*content, error) {
 	if len(body) == 0 {
 		return nil, r.bad(1, "the file is empty, so there is no reply")
 	}
-	src := Source{File: r.name, Line: 1}
+	src := Source{File: r.name}
 	return &content{source: src, reply: &Reply{Response: Response{Text: string(body)}, Source: src}}, nil
 }
 
@@ -313,18 +313,20 @@ func (r *reader) emit(rec rawRecord, yield func(*content, error) bool) bool {
 // idColumns are the names that files have for a record's own id.
 var idColumns = []string{"id", "prompt_id", "pair_id", "question_id"}
 
-// id takes the record's own id: a text as it is, a number as written.
+// id gives the record's own id: a text as it is, a number as written. Only the
+// column "id" is taken; the others say more than which record it is.
 func (v *view) id() string {
 	for _, key := range idColumns {
-		switch raw := v.obj.Get(key); kindOf(raw) {
-		case '"':
-			if s, err := unquote(raw); err == nil {
+		raw := v.obj.Get(key)
+		id, err := unquote(raw)
+		if kindOf(raw) == '0' {
+			id, err = string(raw), nil
+		}
+		if err == nil {
+			if key == "id" {
 				v.get(key)
-				return s
 			}
-		case '0':
-			v.get(key)
-			return string(raw)
+			return id
 		}
 	}
 	return ""

@@ -3,6 +3,7 @@ package dataset_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -246,7 +247,7 @@ func TestPairs(t *testing.T) {
 		{
 			name: "judgebench",
 			in:   `{"pair_id":"j","question":"q","response_A":"x","response_B":"y","label":"B>A"}`,
-			want: []string{`user="q" | "x" | "y" | 0 @1.0 id=j {"label":"B>A"}`},
+			want: []string{`user="q" | "x" | "y" | 0 @1.0 id=j {"pair_id":"j","label":"B>A"}`},
 		},
 		{
 			name: "byte order mark, carriage returns, blank lines, no end of line",
@@ -492,6 +493,47 @@ func TestRecords(t *testing.T) {
 		}
 		if len(r.Responses) != 3 || r.Chosen != 2 || r.Pair != nil || r.Reply != nil {
 			t.Errorf("a list is given as %+v", r)
+		}
+	}
+}
+
+// TestStreams: a record is given when its line is there, not when the file
+// ends, and a consumer that stops is not called again.
+func TestStreams(t *testing.T) {
+	for name, record := range map[string]string{
+		"pair":  `{"prompt":"p","chosen":"x","rejected":"y"}` + "\n",
+		"array": `[{"prompt":"p","chosen":"x","rejected":"y"},` + "\n",
+		"hh":    `{"chosen":"\n\nHuman: a\n\nAssistant: b","rejected":"\n\nHuman: a\n\nAssistant: c"}` + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := io.Pipe()
+			defer r.Close()
+			go io.WriteString(w, record) // the writer then stays open and silent
+			got := 0
+			for p, err := range dataset.Pairs("-", dataset.ReadOptions{Stdin: r}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got++; p.Source.Line != 1 {
+					t.Errorf("line %d", p.Source.Line)
+				}
+				break
+			}
+			if got != 1 {
+				t.Errorf("%d pairs", got)
+			}
+		})
+	}
+	lists := strings.Repeat(`{"prompt":"p","responses":["a","b","c"]}`+"\nbad\n", 3)
+	for stop := 1; stop < 12; stop++ {
+		n := 0
+		for range dataset.Pairs("-", dataset.ReadOptions{Stdin: strings.NewReader(lists)}) {
+			if n++; n == stop {
+				break
+			}
+		}
+		if n != stop {
+			t.Errorf("stopped after %d, wanted %d", n, stop)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (p *Pair) Key() PairKey {
 // Source says where a record came from.
 type Source struct {
 	File  string // as the user named it; "-" is stdin
-	Line  int    // from 1; the record's number where the format has no lines
+	Line  int    // from 1; the record's number where the format has no lines; 0 where the whole file is the record
 	Sub   int    // the pair's number within its record, from 0
 	ID    string // the record's own id, if it has one
 	Extra Object // columns that cai doesn't use, in their order

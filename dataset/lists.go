@@ -1,0 +1,160 @@
+package dataset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// fitsLists is RM-Bench's shape, and RewardBench 2's.
+func fitsLists(o Object) bool {
+	return firstKind(o.Get("chosen")) == '"' && firstKind(o.Get("rejected")) == '"'
+}
+
+func readLists(v *view, c *content) error {
+	prompt, err := v.prompt(false)
+	if err != nil {
+		return err
+	}
+	if prompt == nil {
+		return errNoPrompt
+	}
+	for _, key := range []string{"chosen", "rejected"} {
+		items, err := elements(v.get(key))
+		if err != nil || len(items) == 0 {
+			return fmt.Errorf("%s: a list of replies is expected", key)
+		}
+		for i, item := range items {
+			text, err := unquote(item)
+			if err != nil {
+				return fmt.Errorf("%s: reply %d is not a text", key, i+1)
+			}
+			c.list = append(c.list, Response{Text: text})
+		}
+		if key == "chosen" {
+			c.chosen = len(c.list)
+		}
+	}
+	c.prompt = prompt
+	return nil
+}
+
+func fitsResponses(o Object) bool { return kinds(o, '[', "responses") && has(o, promptColumns...) }
+
+func readResponses(v *view, c *content) error {
+	prompt, err := v.prompt(false)
+	if err != nil {
+		return err
+	}
+	if prompt == nil {
+		return errNoPrompt
+	}
+	items, err := elements(v.get("responses"))
+	if err != nil {
+		return fmt.Errorf("responses: %w", err)
+	}
+	if len(items) == 0 {
+		return errors.New("responses: no reply in the list")
+	}
+	for i, item := range items {
+		r, err := parseResponse(item)
+		if err != nil {
+			return fmt.Errorf("responses: reply %d: %w", i+1, err)
+		}
+		c.list = append(c.list, r)
+	}
+	c.prompt = prompt
+	return nil
+}
+
+// parseResponse reads one reply of a list: a text, or an object with the text
+// and perhaps its author.
+func parseResponse(raw json.RawMessage) (Response, error) {
+	if kindOf(raw) == '"' {
+		text, err := unquote(raw)
+		return Response{Text: text}, err
+	}
+	var s scanner
+	o, err := s.record(nil, raw)
+	if err != nil {
+		return Response{}, errors.New("neither a text nor an object")
+	}
+	v := view{obj: o}
+	for _, key := range []string{"text", "response", "content", "output", "completion"} {
+		if text, err := unquote(o.Get(key)); err == nil {
+			return Response{text, v.author(authorColumns...)}, nil
+		}
+	}
+	return Response{}, errors.New(`no "text"`)
+}
+
+// pairs makes pairs of a list: chosen with rejected replies, or all with all.
+func (c *content) pairs(o ReadOptions) ([]*Pair, string) {
+	type two struct{ i, j int }
+	var all []two
+	p := math.NaN()
+	if c.chosen > 0 {
+		p = 1
+		for i := range c.chosen {
+			for j := c.chosen; j < len(c.list); j++ {
+				all = append(all, two{i, j})
+			}
+		}
+	} else {
+		for i := range c.list {
+			for j := i + 1; j < len(c.list); j++ {
+				all = append(all, two{i, j})
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, "one reply in the list makes no pair"
+	}
+	subs := make([]int, len(all))
+	for k := range subs {
+		subs[k] = k
+	}
+	if o.Pairs > 0 && o.Pairs < len(all) {
+		// Drawn from the record's own line, so that a record gives the same
+		// pairs whatever stands before it is read or left out.
+		r := rand.New(rand.NewPCG(uint64(o.Seed), uint64(c.source.Line)))
+		r.Shuffle(len(subs), func(a, b int) { subs[a], subs[b] = subs[b], subs[a] })
+		subs = subs[:o.Pairs]
+		slices.Sort(subs)
+	}
+	out := make([]*Pair, 0, len(subs))
+	for _, k := range subs {
+		t := all[k]
+		src := c.source
+		src.Sub = k
+		if c.chosen == 3 && len(c.list) == 6 {
+			src.Extra = benchColumns(src.Extra, t.i, t.j-3)
+		}
+		out = append(out, &Pair{c.prompt, c.list[t.i], c.list[t.j], p, src})
+	}
+	return out, ""
+}
+
+// benchColumns adds what tells RM-Bench's nine pairs of a record apart: subset,
+// the record's domain, and level. The replies come as concise, detailed, and
+// detailed with Markdown, and a pair is hard where the rejected one is the more
+// adorned.
+func benchColumns(extra Object, chosen, rejected int) Object {
+	extra = extra[:len(extra):len(extra)]
+	if domain := extra.Get("domain"); domain != nil && extra.Get("subset") == nil {
+		extra = append(extra, Field{"subset", domain})
+	}
+	if extra.Get("level") != nil {
+		return extra
+	}
+	level := "normal"
+	if chosen < rejected {
+		level = "hard"
+	} else if chosen > rejected {
+		level = "easy"
+	}
+	return append(extra, Field{"level", quote(level)})
+}
