@@ -344,6 +344,7 @@ func TestOllamaHostIsReadLikeOllama(t *testing.T) {
 		"":                         "http://127.0.0.1:11434",
 		"example.org":              "http://example.org:11434",
 		":1234":                    "http://127.0.0.1:1234",
+		"example.org:":             "http://example.org:11434",
 		"0.0.0.0":                  "http://0.0.0.0:11434",
 		"10.0.0.7:8080":            "http://10.0.0.7:8080",
 		"http://example.org":       "http://example.org:80",

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -54,24 +55,30 @@ func ParseHost(s string) (*url.URL, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	if n, err := strconv.ParseUint(p, 10, 16); err != nil {
-		return nil, fmt.Errorf("server address: port %q is not a number from 0 to 65535", p)
-	} else if n == 0 && p != "0" {
+	if p == "" {
 		p = port
+	}
+	// Ollama takes its default for a port that is none; nobody means that.
+	if _, err := strconv.ParseUint(p, 10, 16); err != nil {
+		return nil, fmt.Errorf("server address: port %q is not a number from 0 to 65535", p)
 	}
 	if isIPv6(host) {
 		host = strings.Replace(host, "%25", "%", 1) // a zone, as URLs write it
 	}
-	if strings.ContainsAny(host, " \t\r\n/?#@\\<>\"") || (strings.ContainsAny(host, ":%") && !isIPv6(host)) {
+	if !plainHost.MatchString(host) && !isIPv6(host) {
 		return nil, fmt.Errorf("server address: %q is not a host", host)
 	}
 	u.Host = net.JoinHostPort(host, p)
 	return u, nil
 }
 
+// plainHost is a name, an IPv4 address or the zone of an IPv6 one; names in other scripts are to be given
+// in their ASCII form.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
 func isIPv6(host string) bool {
-	host, _, _ = strings.Cut(host, "%")
-	return net.ParseIP(host) != nil
+	ip, z, zoned := strings.Cut(host, "%")
+	return net.ParseIP(ip) != nil && (!zoned || plainHost.MatchString(z))
 }
 
 func unescape(s string) string {
