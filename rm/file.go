@@ -145,11 +145,10 @@ func checksum(meta map[string]string, data []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Save writes the model to a file of the safetensors format, first beside path
-// and then renamed, so that there is never half a file under that name.
-func (m *Model) Save(path string) (err error) {
+// encode gives the bytes of the model's file.
+func (m *Model) encode() ([]byte, error) {
 	if len(m.Metadata.Metrics) > 0 && !json.Valid(m.Metadata.Metrics) {
-		return fmt.Errorf("save %s: the metrics are no JSON", path)
+		return nil, errors.New("the metrics are no JSON")
 	}
 	tensors, meta := m.tensors(), m.strings()
 	names := sortedNames(tensors)
@@ -157,10 +156,20 @@ func (m *Model) Save(path string) (err error) {
 	meta[checksumKey] = checksum(meta, data)
 	header, err := encodeTensors(names, tensors, meta)
 	if err != nil {
-		return fmt.Errorf("save %s: %w", path, err)
+		return nil, err
 	}
 	if len(header) > maxHeader {
-		return fmt.Errorf("save %s: metadata of %d bytes, at most %d can be read again", path, len(header), maxHeader)
+		return nil, fmt.Errorf("metadata of %d bytes, at most %d can be read again", len(header), maxHeader)
+	}
+	return append(header, data...), nil
+}
+
+// Save writes the model to a file of the safetensors format, first beside path
+// and then renamed, so that there is never half a file under that name.
+func (m *Model) Save(path string) (err error) {
+	b, err := m.encode()
+	if err != nil {
+		return fmt.Errorf("save %s: %w", path, err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -173,10 +182,7 @@ func (m *Model) Save(path string) (err error) {
 			err = fmt.Errorf("save %s: %w", path, err)
 		}
 	}()
-	if _, err = f.Write(header); err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err != nil {
+	if _, err = f.Write(b); err != nil {
 		return err
 	}
 	mode := fs.FileMode(0o644)
