@@ -113,14 +113,14 @@ func (a *app) replies(c *urfave.Context, answer int) (*replyJob, error) {
 	if j.out, err = a.output(c); err != nil {
 		return nil, err
 	}
+	m, err := a.model(c) // before the store, so that a wrong name leaves no file
+	if err != nil {
+		return nil, err
+	}
 	if j.store, err = a.store(c); err != nil {
 		return nil, err
 	}
 	if err := j.store.PutConstitution(c.Context, con); err != nil {
-		return nil, err
-	}
-	m, err := a.model(c)
-	if err != nil {
 		return nil, err
 	}
 	// A revision's prompt holds the reply, a critique and, for the judge, a

@@ -177,11 +177,11 @@ func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, erro
 		}
 		longest = max(longest, n)
 	}
-	st, err := a.store(c)
+	m, err := a.model(c)
 	if err != nil {
 		return nil, err
 	}
-	m, err := a.model(c)
+	st, err := a.store(c)
 	if err != nil {
 		return nil, err
 	}

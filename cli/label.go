@@ -151,10 +151,10 @@ func (l *labelRun) open() error {
 		return err
 	}
 	l.in.opts.Pairs, l.in.opts.Seed = c.Int("pairs"), int64(c.Int("seed"))
-	if l.store, err = a.store(c); err != nil {
+	if l.model, err = a.model(c); err != nil {
 		return err
 	}
-	if l.model, err = a.model(c); err != nil {
+	if l.store, err = a.store(c); err != nil {
 		return err
 	}
 	if err := l.store.PutConstitution(c.Context, l.con); err != nil {

@@ -107,6 +107,10 @@ func (a *app) runTrain(c *urfave.Context) error {
 		}}
 	}
 	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset})
+	if set.N == 0 {
+		return hinted(fmt.Errorf("%d pairs are too few: none with a clear label falls into the holdout, so nothing would be known about the model", tr.Pairs),
+			"use pairs of more prompts, or a larger --holdout")
+	}
 	out := trainJSON{
 		Pairs: tr.Pairs, Features: tr.Features, Holdout: set,
 		Baselines: set.Baselines, LengthSpearman: set.LengthSpearman,
@@ -142,10 +146,6 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 		printable(o.Model), o.Pairs, o.Features, o.L2, o.Temperature, o.FeatureSeconds, o.TrainSeconds)
 	for _, reason := range sortedKeys(o.Skipped) {
 		fmt.Fprintf(a.Out, "left out: %d %s\n", o.Skipped[reason], reason)
-	}
-	if h.N == 0 {
-		fmt.Fprintln(a.Out, "holdout: no pair with a clear label, so nothing is known about this model")
-		return
 	}
 	fmt.Fprintf(a.Out, "holdout of %d pairs, %d prompts: accuracy %s %s; %s\n", h.N, h.Prompts, h.Accuracy, h.CI, baselineText(h.Figures))
 	fmt.Fprintf(a.Out, "log loss %s (chance 0.693), ECE %s, length Spearman %s\n", h.LogLoss, h.ECE, h.LengthSpearman)
