@@ -204,7 +204,7 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 	}
 }
 
-// text reads the whole file as one reply.
+// text reads the whole file as one reply, which stands on no line of it.
 func (r *reader) text(in *input) (*content, error) {
 	body, err := io.ReadAll(io.LimitReader(in.r, MaxRecord+1))
 	if err != nil {

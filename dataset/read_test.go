@@ -415,11 +415,11 @@ func TestReplies(t *testing.T) {
 		name, in string
 		want     []string
 	}{
-		{"answer.md", "# Tides\r\n\r\n[x](y)\n", []string{`| "# Tides\r\n\r\n[x](y)\n" | "" | NaN @1.0`}},
-		{"answer.txt", `{"prompt":"p","response":"r"}`, []string{`| "{\"prompt\":\"p\",\"response\":\"r\"}" | "" | NaN @1.0`}},
-		{"note", "plain words", []string{`| "plain words" | "" | NaN @1.0`}},
-		{"link", "[a](b) and more", []string{`| "[a](b) and more" | "" | NaN @1.0`}},
-		{"brace", "{ not a record\n}", []string{`| "{ not a record\n}" | "" | NaN @1.0`}},
+		{"answer.md", "# Tides\r\n\r\n[x](y)\n", []string{`| "# Tides\r\n\r\n[x](y)\n" | "" | NaN @0.0`}},
+		{"answer.txt", `{"prompt":"p","response":"r"}`, []string{`| "{\"prompt\":\"p\",\"response\":\"r\"}" | "" | NaN @0.0`}},
+		{"note", "plain words", []string{`| "plain words" | "" | NaN @0.0`}},
+		{"link", "[a](b) and more", []string{`| "[a](b) and more" | "" | NaN @0.0`}},
+		{"brace", "{ not a record\n}", []string{`| "{ not a record\n}" | "" | NaN @0.0`}},
 		{"records", `{"prompt":"p","response":"r"}` + "\n", []string{`user="p" | "r" | "" | NaN @1.0`}},
 		{"empty.txt", "", []string{"empty.txt:1: the file is empty, so there is no reply"}},
 		{"latin1.txt", "a\nb\xe9\n", []string{"latin1.txt:2: not valid UTF-8; a reply is text"}},
