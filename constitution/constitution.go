@@ -4,8 +4,13 @@
 // [Principle] says how to criticise a reply, how to revise it and how to
 // compare two replies. Each has a content hash over the texts that a model
 // sees, so that a judgment can name exactly what it was made by: a comment, a
-// new title, a new weight or another order of the file changes no hash, and an
+// new id, a new weight or another order of the file changes no hash, and an
 // edited question asks only that question again.
+//
+// Write the comparison as a short, positive question with one idea in it
+// ("Which reply is more truthful?"): it is the last thing that the judge reads,
+// and a negated or a double one leaves a small model at chance.
+// [Constitution.Lint] finds what breaks that rule, and more.
 package constitution
 
 // Principle is one rule of a constitution.
@@ -20,7 +25,7 @@ type Principle struct {
 	// "Which reply is …?".
 	Compare string `toml:"compare"`
 	// Check is an optional yes-or-no question over one reply, to which yes is
-	// good; empty means it is made from the title.
+	// good; empty means that it is made from the title. Callers ask Question.
 	Check  string   `toml:"check"`
 	Tags   []string `toml:"tags"`
 	Weight float64  `toml:"weight"` // over 0; 1 where the file gives none
@@ -32,5 +37,5 @@ type Constitution struct {
 	Name        string      `toml:"name"`
 	Description string      `toml:"description"`
 	Principles  []Principle `toml:"principle"`
-	File        string      `toml:"-"` // where it was read; empty for the embedded one
+	File        string      `toml:"-"` // where it was read, as messages name it
 }
