@@ -26,7 +26,6 @@ type progress struct {
 	shown   bool
 	total   int64 // 0 where nobody knows
 	recent  []mark
-	started int64 // done when the clock started
 }
 
 // mark is a point of the recent past, for the rate.

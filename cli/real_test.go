@@ -10,11 +10,11 @@ import (
 )
 
 // TestRealOllama runs the main job against a real server and a real model. It
-// needs CAI_REAL_OLLAMA, the server's address; make test provides it.
+// needs CAI_TEST_OLLAMA, the server's address; make test provides it.
 func TestRealOllama(t *testing.T) {
-	host := os.Getenv("CAI_REAL_OLLAMA")
+	host := os.Getenv("CAI_TEST_OLLAMA")
 	if host == "" {
-		t.Skip("CAI_REAL_OLLAMA names no server; make test starts one")
+		t.Skip("CAI_TEST_OLLAMA names no server; make test starts one")
 	}
 	principles, err := os.ReadFile("../principles.toml")
 	if err != nil {
