@@ -20,12 +20,12 @@ type progress struct {
 	tty   bool
 	off   bool
 
-	mu      sync.Mutex
-	start   time.Time
-	last    time.Time
-	shown   bool
-	total   int64 // 0 where nobody knows
-	recent  []mark
+	mu     sync.Mutex
+	start  time.Time
+	last   time.Time
+	shown  bool
+	total  int64 // 0 where nobody knows
+	recent []mark
 }
 
 // mark is a point of the recent past, for the rate.

@@ -18,6 +18,7 @@ type places struct {
 	keys       map[string]int // top-level keys and tables
 	principles []place
 	tooDeep    int // the first line nested beyond the bounds; 0 if there is none
+	open       int // the line where a multi-line string begins that never ends; 0 if there is none
 }
 
 // place is one principle's header and the keys under it.
@@ -170,6 +171,7 @@ func (sc *scanner) deep() {
 func (sc *scanner) str() {
 	quote := sc.s[sc.pos : sc.pos+1]
 	if strings.HasPrefix(sc.s[sc.pos:], strings.Repeat(quote, 3)) {
+		start := sc.line
 		sc.pos += 3
 		for sc.pos < len(sc.s) {
 			switch {
@@ -188,6 +190,7 @@ func (sc *scanner) str() {
 			}
 			sc.pos++
 		}
+		sc.out.open = start
 		return
 	}
 	for sc.pos++; sc.pos < len(sc.s) && sc.s[sc.pos] != '\n'; sc.pos++ {

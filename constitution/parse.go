@@ -69,7 +69,7 @@ func Parse(name string, data []byte) (*Constitution, error) {
 		if !errors.As(err, &pe) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		r.add(pe.Position.Line, "%s", syntaxMessage(pe))
+		r.syntax(text, pe)
 		return nil, r.err()
 	}
 	c := r.constitution(m)
@@ -77,14 +77,6 @@ func Parse(name string, data []byte) (*Constitution, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-func syntaxMessage(pe toml.ParseError) string {
-	msg := pe.Message
-	if msg == "" {
-		msg = strings.TrimPrefix(pe.Error(), "toml: ")
-	}
-	return "not valid TOML: " + strings.Join(strings.Fields(msg), " ")
 }
 
 // reader gathers what is wrong with a file.
@@ -106,6 +98,23 @@ func (r *reader) err() error {
 		errs[i] = e
 	}
 	return errors.Join(errs...)
+}
+
+// syntax notes what the decoder says. It names the line after the fault where
+// a line end was the fault, and the file's end where a string is left open.
+func (r *reader) syntax(text string, pe toml.ParseError) {
+	line := pe.Position.Line
+	if start := pe.Position.Start; start >= 0 && start <= len(text) {
+		line = min(line, 1+strings.Count(text[:start], "\n"))
+	}
+	msg := strings.Join(strings.Fields(pe.Message), " ")
+	switch {
+	case r.places.open > 0 && strings.Contains(msg, "EOF"):
+		line, msg = r.places.open, "the string that begins here never ends"
+	case msg == "":
+		msg = strings.TrimPrefix(pe.Error(), "toml: ")
+	}
+	r.add(line, "not valid TOML: %s", msg)
 }
 
 // text gives the file as UTF-8 without a byte order mark and with \n at the

@@ -211,9 +211,9 @@ func (r *reader) duplicates(ps []Principle) {
 		}
 		if first, ok := ids[p.ID]; ok && p.ID != "" {
 			r.add(line, "the id %q stands twice; first in line %d", clip(p.ID), ps[first].Line)
-		} else {
-			ids[p.ID] = i
+			continue
 		}
+		ids[p.ID] = i
 		if p.Critique == "" || p.Revision == "" || p.Compare == "" {
 			continue
 		}
