@@ -238,7 +238,7 @@ func (sc *scanner) value(track bool) {
 		}
 		sc.blank(true)
 		line := sc.line
-		if key := sc.key(); sc.peek() == '=' && track && len(open) == 2 {
+		if key := sc.key(); sc.peek() == '=' && track && string(open) == "[{" && keys != nil {
 			if _, ok := keys[key[0]]; !ok {
 				keys[key[0]] = line
 			}
