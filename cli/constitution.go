@@ -38,16 +38,17 @@ func (a *app) constitutionCommand() *urfave.Command {
 				Name:        "diff",
 				Usage:       "what changed between two constitutions",
 				ArgsUsage:   "A B",
-				Description: "Principles are matched by id. A comment or another order is no difference; a\nchanged text means that cai label asks that principle again.\n" + exitHelp,
+				Description: "Principles are matched by id, renamed ones by their texts. A comment or another\norder is no difference; a changed text means that cai label asks that principle\nagain.\n" + exitHelp,
 				Action:      a.runConstitutionDiff,
 			},
 			{
 				Name:      "import",
 				Usage:     "make TOML of another tool's principles",
 				ArgsUsage: "FILE",
-				Description: "Reads the critic and revision pairs of llm-swarm's JSON and the prompt files of\n" +
-					"the Constitutional AI paper. Prints TOML on stdout, or writes it to --out; what had\n" +
-					"to be derived is said on stderr.\n" + exitHelp,
+				Description: "Reads the critic and revision pairs of llm-swarm's JSON, the prompt files of the\n" +
+					"Constitutional AI paper, lists of critique_request and revision_request, and what\n" +
+					"cai constitution show --json prints. Prints TOML on stdout, or writes it to --out;\n" +
+					"what was derived or left out is said on stderr.\n" + exitHelp,
 				Flags:  []urfave.Flag{outFlag("write the TOML")},
 				Action: a.runConstitutionImport,
 			},
@@ -170,7 +171,11 @@ func (a *app) runConstitutionDiff(c *urfave.Context) error {
 			}
 			continue
 		}
-		fmt.Fprintf(a.Out, "%s %s\n", ch.Kind, printable(ch.ID))
+		again := ""
+		if ch.Again {
+			again = " (asked again)"
+		}
+		fmt.Fprintf(a.Out, "%s %s%s\n", ch.Kind, printable(ch.ID), again)
 		for _, f := range ch.Fields {
 			fmt.Fprintf(a.Out, "  %s\n    - %s\n    + %s\n", f.Field, printable(oneLine(f.Old)), printable(oneLine(f.New)))
 		}
@@ -197,11 +202,11 @@ func (a *app) runConstitutionImport(c *urfave.Context) error {
 		return err
 	}
 	con, notes, err := constitution.Import(name, data)
-	if err != nil {
-		return err
-	}
 	for _, n := range notes {
 		a.note(c, "%s", n)
+	}
+	if err != nil {
+		return err
 	}
 	out, err := a.output(c)
 	if err != nil {

@@ -46,7 +46,7 @@ func putPrinciple(t *tx, constitution int64, position int, p *constitution.Princ
 	id, isNew, err := t.put("principles", hash[:],
 		`INSERT INTO principles (hash, name, title, critique, revision, comparison, question, weight)
 		 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		hash[:], p.ID, p.Title, p.Critique, p.Revision, p.Compare, p.Check, p.Weight)
+		hash[:], p.ID, p.Title, p.Critique, p.Revision, p.Compare, p.Question(), p.Weight)
 	if err != nil {
 		return err
 	}
