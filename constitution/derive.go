@@ -292,7 +292,7 @@ func fallback(p *Principle, rule string) (*quality, string) {
 var (
 	toBe   = regexp.MustCompile(`(?i)\b(?:to be|make it|so that it is|so it is|that is)\s+(?:much\s+)?(?:more\s+|as\s+)?(\pL{4,20})\s*(?:[.,;]|$)`)
 	soThat = regexp.MustCompile(`(?i)\bso that it (\pL{3,15}s)\s+([^.,;:\n]{3,50})\s*(?:[.,;]|$)`)
-	start  = regexp.MustCompile(`(?i)^(please )?(re)?(write|vise|phrase|do|word)[a-z]* (the |a |this |last |new |assistant'?s? |response|reply|revision of |answer|version of )*(so as to |so that it |to |in order to |and )?`)
+	start  = regexp.MustCompile(`(?i)^(please )?(re)?(write|vise|phrase|do|word)[a-z]* (the |a |this |last |new |your |assistant'?s? |response |reply |answer |version |revision |of |it )*(so as to |so that it |to |in order to |and )?`)
 )
 
 // aim is what a revision asks for, without the words that ask.

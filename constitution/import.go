@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -49,16 +50,16 @@ func Import(name string, data []byte) (c *Constitution, notes []string, err erro
 	switch n := len(im.out); {
 	case n == 0:
 		r.add(1, "there is no principle in it%s", im.why())
-		return nil, im.notes, r.err()
+		return nil, im.said(), r.err()
 	case n > maxPrinciples:
 		r.add(1, "there are %d principles; %d is the most", n, maxPrinciples)
-		return nil, im.notes, r.err()
+		return nil, im.said(), r.err()
 	}
 	base := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
 	if base = trimTo(clean(base), maxTitle); base == "" || base == "-" || base == "." {
 		base = "imported"
 	}
-	return &Constitution{Name: base, Description: "Imported from " + im.source() + ".", File: name, Principles: im.out}, im.notes, nil
+	return &Constitution{Name: base, Description: "Imported from " + im.source() + ".", File: name, Principles: im.out}, im.said(), nil
 }
 
 // raw is a principle as a file gave it.
@@ -75,13 +76,23 @@ type importer struct {
 	file  string
 	raws  []raw
 	out   []Principle
-	notes []string
+	notes []Error  // by their lines, like errors; but they are none
 	kinds []string // what the records looked like, each once
 	left  int      // records left out
 }
 
 func (im *importer) note(line int, format string, args ...any) {
-	im.notes = append(im.notes, fmt.Sprintf("%s:%d: %s", im.file, line, fmt.Sprintf(format, args...)))
+	im.notes = append(im.notes, Error{im.file, line, fmt.Sprintf(format, args...)})
+}
+
+// said gives the notes in the order of their lines.
+func (im *importer) said() []string {
+	slices.SortStableFunc(im.notes, func(a, b Error) int { return a.Line - b.Line })
+	out := make([]string, len(im.notes))
+	for i := range im.notes {
+		out[i] = im.notes[i].Error()
+	}
+	return out
 }
 
 func (im *importer) leave(line int, format string, args ...any) {
@@ -132,7 +143,7 @@ func (im *importer) root(n node) {
 	case n.has(listNames):
 		for _, m := range n.members {
 			switch {
-			case !contains(listNames, m.key):
+			case !slices.Contains(listNames, m.key):
 				if len(m.value.list)+len(m.value.members) > 0 {
 					im.note(m.value.line, "%q was not read: it holds no principles", clip(m.key))
 				}
@@ -211,7 +222,7 @@ func (im *importer) record(name string, n node) {
 	r.check = im.field(n, []string{"check"})
 	if tags := n.get([]string{"tags"}); tags.kind == jsonList {
 		for _, t := range tags.list {
-			if id := slug(t.text); id != "" && !contains(r.tags, id) {
+			if id := slug(t.text); id != "" && !slices.Contains(r.tags, id) {
 				r.tags = append(r.tags, id)
 			}
 		}
@@ -264,7 +275,7 @@ func (im *importer) field(n node, names []string) string {
 func (im *importer) fields(n node, names []string) []string {
 	var out []string
 	for _, m := range n.members {
-		if !contains(names, m.key) {
+		if !slices.Contains(names, m.key) {
 			continue
 		}
 		values := []node{m.value}
@@ -333,13 +344,4 @@ func slug(s string) string {
 		}
 	}
 	return strings.TrimRight(b.String(), "-_.")
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +37,7 @@ type member struct {
 
 func (n node) has(names []string) bool {
 	for _, m := range n.members {
-		if contains(names, m.key) {
+		if slices.Contains(names, m.key) {
 			return true
 		}
 	}
@@ -45,7 +46,7 @@ func (n node) has(names []string) bool {
 
 func (n node) get(names []string) node {
 	for _, m := range n.members {
-		if contains(names, m.key) {
+		if slices.Contains(names, m.key) {
 			return m.value
 		}
 	}
@@ -99,8 +100,8 @@ func (r *jsonReader) lineAt(off int) int {
 func (r *jsonReader) value(depth int) (node, error) {
 	tok, err := r.dec.Token()
 	if err != nil {
-		if depth > 0 && errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+		if depth > 0 {
+			err = unexpected(err)
 		}
 		return node{}, err
 	}
@@ -123,7 +124,7 @@ func (r *jsonReader) value(depth int) (node, error) {
 			if n.kind == jsonObject {
 				k, err := r.dec.Token()
 				if err != nil {
-					return n, err
+					return n, unexpected(err)
 				}
 				key, _ = k.(string)
 			}
@@ -138,13 +139,18 @@ func (r *jsonReader) value(depth int) (node, error) {
 			}
 		}
 		if _, err := r.dec.Token(); err != nil { // the closing bracket
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return n, err
+			return n, unexpected(err)
 		}
 	default:
 		n.kind = jsonOther
 	}
 	return n, nil
+}
+
+// unexpected makes the end of the file inside a value an error of its own.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
