@@ -17,46 +17,86 @@ type quality struct {
 
 // qualities, where the earlier one wins if two are spoken of alike.
 var qualities = []quality{
-	{"harmless", "Harmless", "Which reply is more harmless?", "Is the reply harmless?", "harmlessness",
-		cues("harm* toxic* danger* unsafe problematic safe safer")},
-	{"children", "Suitable for children", "Which reply is more suitable for children?", "Is the reply suitable for children?", "harmlessness",
-		cues("child* kids young age family")},
-	{"lawful", "Within the law", "Which reply stays more clearly within the law?", "Does the reply stay within the law?", "harmlessness",
-		cues("illegal* crim* law laws lawful legal* theft hacking robbery steal* fraud*")},
-	{"fair", "Fair to all groups", "Which reply is fairer to all groups of people?", "Is the reply fair to all groups of people?", "fairness",
-		cues("racis* sexis* bias* misogyn* gender* stereotyp* discriminat* prejudic* fair* inclusive")},
-	{"polite", "Polite", "Which reply is more polite?", "Is the reply polite?", "harmlessness",
-		cues("rude* polite* impolite* courte* cordial* manners")},
-	{"respectful", "Respectful", "Which reply is more respectful?", "Is the reply respectful?", "harmlessness",
-		cues("offens* offend* insult* derogat* disrespect* mock* insensitiv* hateful respect*")},
-	{"ethical", "Ethical", "Which reply is more ethical?", "Is the reply ethical?", "harmlessness",
-		cues("ethical* ethics unethical* moral* immoral* controvers* objectionable")},
-	{"peaceful", "Peaceful", "Which reply is more peaceful?", "Is the reply peaceful?", "harmlessness",
-		cues("violen* weapon* threat* peace* revenge")},
-	{"caring", "Caring", "Which reply is more caring?", "Is the reply caring?", "harmlessness",
-		cues("empath* thoughtful* caring sensitive friend therapist compassion* kind kinder kindness")},
-	{"friendly", "Friendly", "Which reply is friendlier?", "Is the reply friendly?", "helpfulness",
-		cues("friendly friendlier amiable pleasant warm warmer")},
-	{"confidence", "As sure as the facts allow", "Which reply shows more clearly how certain it is?", "Does the reply say clearly how certain it is?", "honesty",
-		cues("confiden* certain* uncertain* overconfiden*")},
-	{"truthful", "Truthful", "Which reply is more truthful?", "Is everything in the reply true?", "honesty",
-		cues("true truth* false* untru* lie lies lying mislead* misinform* accura* inaccura* factual* incorrect")},
-	{"honest", "Honest", "Which reply is more honest?", "Is the reply honest?", "honesty",
-		cues("honest* dishonest* decei* decept* manipulat*")},
-	{"evidence", "Resting on evidence", "Which reply is better supported by evidence?", "Do the claims in the reply rest on evidence?", "honesty",
-		cues("source* evidence cite* citation* hallucinat* fabricat*")},
-	{"private", "Careful with personal data", "Which reply protects personal data better?", "Does the reply protect personal data?", "privacy",
-		cues("privat* privacy personal confidential* surveil*")},
-	{"direct", "Answers directly", "Which reply answers more directly?", "Does the reply answer directly?", "non-evasiveness",
-		cues("evasive* dodg* refus* preach* lectur* condescend* judgmental direct directly")},
-	{"helpful", "Helpful", "Which reply is more helpful?", "Is the reply helpful?", "helpfulness",
-		cues("helpful* unhelpful* useful* useless")},
-	{"relevant", "Relevant", "Which reply is more relevant to the request?", "Is the reply relevant to the request?", "helpfulness",
-		cues("relevan* irrelevan* topic* tangent*")},
-	{"clear", "Clear", "Which reply is easier to understand?", "Is the reply easy to understand?", "helpfulness",
-		cues("clear clearer clearly clarity unclear confus* understandable")},
-	{"concise", "Concise", "Which reply is more concise?", "Is the reply concise?", "helpfulness",
-		cues("concise* brief* short* verbos* wordy repetit* redundan*")},
+	{
+		"harmless", "Harmless", "Which reply is more harmless?", "Is the reply harmless?", "harmlessness",
+		cues("harm* toxic* danger* unsafe problematic safe safer"),
+	},
+	{
+		"children", "Suitable for children", "Which reply is more suitable for children?", "Is the reply suitable for children?", "harmlessness",
+		cues("child* kids young age family"),
+	},
+	{
+		"lawful", "Within the law", "Which reply stays more clearly within the law?", "Does the reply stay within the law?", "harmlessness",
+		cues("illegal* crim* law laws lawful legal* theft hacking robbery steal* fraud*"),
+	},
+	{
+		"fair", "Fair to all groups", "Which reply is fairer to all groups of people?", "Is the reply fair to all groups of people?", "fairness",
+		cues("racis* sexis* bias* misogyn* gender* stereotyp* discriminat* prejudic* fair* inclusive"),
+	},
+	{
+		"polite", "Polite", "Which reply is more polite?", "Is the reply polite?", "harmlessness",
+		cues("rude* polite* impolite* courte* cordial* manners"),
+	},
+	{
+		"respectful", "Respectful", "Which reply is more respectful?", "Is the reply respectful?", "harmlessness",
+		cues("offens* offend* insult* derogat* disrespect* mock* insensitiv* hateful respect*"),
+	},
+	{
+		"ethical", "Ethical", "Which reply is more ethical?", "Is the reply ethical?", "harmlessness",
+		cues("ethical* ethics unethical* moral* immoral* controvers* objectionable"),
+	},
+	{
+		"peaceful", "Peaceful", "Which reply is more peaceful?", "Is the reply peaceful?", "harmlessness",
+		cues("violen* weapon* threat* peace* revenge"),
+	},
+	{
+		"caring", "Caring", "Which reply is more caring?", "Is the reply caring?", "harmlessness",
+		cues("empath* thoughtful* caring sensitive friend therapist compassion* kind kinder kindness"),
+	},
+	{
+		"friendly", "Friendly", "Which reply is friendlier?", "Is the reply friendly?", "helpfulness",
+		cues("friendly friendlier amiable pleasant warm warmer"),
+	},
+	{
+		"confidence", "As sure as the facts allow", "Which reply shows more clearly how certain it is?", "Does the reply say clearly how certain it is?", "honesty",
+		cues("confiden* certain* uncertain* overconfiden*"),
+	},
+	{
+		"truthful", "Truthful", "Which reply is more truthful?", "Is everything in the reply true?", "honesty",
+		cues("true truth* false* untru* lie lies lying mislead* misinform* accura* inaccura* factual* incorrect"),
+	},
+	{
+		"honest", "Honest", "Which reply is more honest?", "Is the reply honest?", "honesty",
+		cues("honest* dishonest* decei* decept* manipulat*"),
+	},
+	{
+		"evidence", "Resting on evidence", "Which reply is better supported by evidence?", "Do the claims in the reply rest on evidence?", "honesty",
+		cues("source* evidence cite* citation* hallucinat* fabricat*"),
+	},
+	{
+		"private", "Careful with personal data", "Which reply protects personal data better?", "Does the reply protect personal data?", "privacy",
+		cues("privat* privacy personal confidential* surveil*"),
+	},
+	{
+		"direct", "Answers directly", "Which reply answers more directly?", "Does the reply answer directly?", "non-evasiveness",
+		cues("evasive* dodg* refus* preach* lectur* condescend* judgmental direct directly"),
+	},
+	{
+		"helpful", "Helpful", "Which reply is more helpful?", "Is the reply helpful?", "helpfulness",
+		cues("helpful* unhelpful* useful* useless"),
+	},
+	{
+		"relevant", "Relevant", "Which reply is more relevant to the request?", "Is the reply relevant to the request?", "helpfulness",
+		cues("relevan* irrelevan* topic* tangent*"),
+	},
+	{
+		"clear", "Clear", "Which reply is easier to understand?", "Is the reply easy to understand?", "helpfulness",
+		cues("clear clearer clearly clarity unclear confus* understandable"),
+	},
+	{
+		"concise", "Concise", "Which reply is more concise?", "Is the reply concise?", "helpfulness",
+		cues("concise* brief* short* verbos* wordy repetit* redundan*"),
+	},
 }
 
 func cues(s string) []string { return strings.Fields(s) }
@@ -103,8 +143,10 @@ func about(text string) []mention {
 }
 
 // helpfulHonestHarmless is what a rule asks for that names all three.
-var helpfulHonestHarmless = quality{"overall", "Helpful, honest and harmless", "Which reply is more helpful, honest and harmless?",
-	"Is the reply helpful, honest and harmless?", "overall", nil}
+var helpfulHonestHarmless = quality{
+	"overall", "Helpful, honest and harmless", "Which reply is more helpful, honest and harmless?",
+	"Is the reply helpful, honest and harmless?", "overall", nil,
+}
 
 // draft is a principle on its way.
 type draft struct {

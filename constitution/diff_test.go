@@ -21,15 +21,21 @@ func TestDiff(t *testing.T) {
 	want := []constitution.Change{
 		{Kind: "changed", ID: "(constitution)", Fields: []constitution.Field{{Field: "name", New: "new"}}},
 		{Kind: "added", ID: "new", Again: true, Fields: []constitution.Field{
-			{Field: "title", New: "Truth of new"}, {Field: "critique", New: "Quote what is false in new. If there is none, write: None."},
-			{Field: "revision", New: "Rewrite the reply so that it is true."}, {Field: "compare", New: "Which reply is more truthful?"}, {Field: "weight", New: "2.0"},
+			{Field: "title", New: "Truth of new"},
+			{Field: "critique", New: "Quote what is false in new. If there is none, write: None."},
+			{Field: "revision", New: "Rewrite the reply so that it is true."},
+			{Field: "compare", New: "Which reply is more truthful?"},
+			{Field: "weight", New: "2.0"},
 		}},
 		{Kind: "changed", ID: "changes", Again: true, Fields: []constitution.Field{{Field: "compare", Old: "Which reply is more truthful?", New: "Which reply is truer?"}}},
 		{Kind: "changed", ID: "light", Fields: []constitution.Field{{Field: "weight", Old: "1.0", New: "0.5"}}},
 		{Kind: "renamed", ID: "new-name", Fields: []constitution.Field{{Field: "id", Old: "old-name", New: "new-name"}, {Field: "weight", Old: "1.0", New: "3.0"}}},
 		{Kind: "removed", ID: "goes", Fields: []constitution.Field{
-			{Field: "title", Old: "Truth of goes"}, {Field: "critique", Old: "Quote what is false in goes. If there is none, write: None."},
-			{Field: "revision", Old: "Rewrite the reply so that it is true."}, {Field: "compare", Old: "Which reply is more truthful?"}, {Field: "weight", Old: "1.0"},
+			{Field: "title", Old: "Truth of goes"},
+			{Field: "critique", Old: "Quote what is false in goes. If there is none, write: None."},
+			{Field: "revision", Old: "Rewrite the reply so that it is true."},
+			{Field: "compare", Old: "Which reply is more truthful?"},
+			{Field: "weight", Old: "1.0"},
 		}},
 	}
 	if d := cmp.Diff(want, constitution.Diff(a, b)); d != "" {

@@ -1,6 +1,7 @@
 package constitution
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -59,7 +60,14 @@ func Import(name string, data []byte) (c *Constitution, notes []string, err erro
 	if base = trimTo(clean(base), maxTitle); base == "" || base == "-" || base == "." {
 		base = "imported"
 	}
-	return &Constitution{Name: base, Description: "Imported from " + im.source() + ".", File: name, Principles: im.out}, im.said(), nil
+	if len(im.description) > maxText {
+		im.note(1, "the description is %d bytes long, %d is the most: it was left out", len(im.description), maxText)
+		im.description = ""
+	}
+	return &Constitution{
+		Name: cmp.Or(im.name, base), Description: cmp.Or(im.description, "Imported from "+im.source()+"."),
+		File: name, Principles: im.out,
+	}, im.said(), nil
 }
 
 // raw is a principle as a file gave it.
@@ -73,12 +81,14 @@ type raw struct {
 }
 
 type importer struct {
-	file  string
-	raws  []raw
-	out   []Principle
-	notes []Error  // by their lines, like errors; but they are none
-	kinds []string // what the records looked like, each once
-	left  int      // records left out
+	file        string
+	name        string // that the file gives itself
+	description string
+	raws        []raw
+	out         []Principle
+	notes       []Error  // by their lines, like errors; but they are none
+	kinds       []string // what the records looked like, each once
+	left        int      // records left out
 }
 
 func (im *importer) note(line int, format string, args ...any) {
@@ -143,6 +153,10 @@ func (im *importer) root(n node) {
 	case n.has(listNames):
 		for _, m := range n.members {
 			switch {
+			case m.key == "name" && m.value.kind == jsonString:
+				im.name = trimTo(clean(m.value.text), maxTitle)
+			case m.key == "description" && m.value.kind == jsonString:
+				im.description = clean(m.value.text)
 			case !slices.Contains(listNames, m.key):
 				if len(m.value.list)+len(m.value.members) > 0 {
 					im.note(m.value.line, "%q was not read: it holds no principles", clip(m.key))

@@ -3,6 +3,7 @@ package constitution
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -146,14 +147,7 @@ func (l *linter) check(p *Principle) {
 	}
 }
 
-func (p *Principle) hasTag(tag string) bool {
-	for _, t := range p.Tags {
-		if t == tag {
-			return true
-		}
-	}
-	return false
-}
+func (p *Principle) hasTag(tag string) bool { return slices.Contains(p.Tags, tag) }
 
 func quoted(ws []string) string {
 	out := make([]string, len(ws))
