@@ -5,14 +5,14 @@
 #
 #   bench/label.sh FILE [PAIRS [MODEL [PRINCIPLE…]]]
 #
-# It uses the server that scripts/ollama.sh finds or starts.
+# THREADS (default 1) is how many the server may use for it. It uses the server that scripts/ollama.sh finds or starts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 file=${1:?usage: bench/label.sh FILE [PAIRS [MODEL [PRINCIPLE…]]]}
 pairs=${2:-40}
 model=${3:-qwen2.5-coder:1.5b}
 shift $(($# > 3 ? 3 : $#))
-[ $# -gt 0 ] || set -- overall harmless honest private
+[ $# -gt 0 ] || set -- overall safety truth personal-data
 [ -r "$file" ] || { echo "skipped: $file is not there"; exit 0; }
 
 go build -o bin/cai .
@@ -24,7 +24,7 @@ args=()
 for p in "$@"; do args+=(--principle "$p"); done
 for run in first second; do
     echo "$run run:"
-    bin/cai label --db "$box/cai.db" --model "$model" --option num_thread=1 --limit "$pairs" \
+    bin/cai label --db "$box/cai.db" --model "$model" --option "num_thread=${THREADS:-1}" --limit "$pairs" \
         "${args[@]}" --json "$file" || [ $? = 3 ]
 done
 rm -rf "$box"

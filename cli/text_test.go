@@ -49,6 +49,12 @@ func TestWordDiff(t *testing.T) {
 	if want := "[-Never-]{+Always+} call the police."; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
+	// A rewritten stretch is one change, not one a word.
+	b.Reset()
+	wordDiff(&b, "I will do it now, dear.", "I can not say that, dear.", false)
+	if want := "I [-will do it now,-]{+can not say that,+} dear."; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
 }
 
 func TestDuration(t *testing.T) {

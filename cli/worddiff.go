@@ -60,7 +60,42 @@ func diffWords(a, b string) []diffmatchpatch.Diff {
 		}
 		diffs[i].Text = t.String()
 	}
-	return diffs
+	return joined(diffs)
+}
+
+// joined makes one change of changes with nothing but blanks between them, so
+// that a rewritten sentence reads as one that went and one that came.
+func joined(diffs []diffmatchpatch.Diff) []diffmatchpatch.Diff {
+	var out []diffmatchpatch.Diff
+	var gone, added strings.Builder
+	flush := func() {
+		for _, d := range []diffmatchpatch.Diff{
+			{Type: diffmatchpatch.DiffDelete, Text: gone.String()},
+			{Type: diffmatchpatch.DiffInsert, Text: added.String()},
+		} {
+			if d.Text != "" {
+				out = append(out, d)
+			}
+		}
+		gone.Reset()
+		added.Reset()
+	}
+	for i, d := range diffs {
+		switch {
+		case d.Type == diffmatchpatch.DiffDelete:
+			gone.WriteString(d.Text)
+		case d.Type == diffmatchpatch.DiffInsert:
+			added.WriteString(d.Text)
+		case gone.Len() > 0 && added.Len() > 0 && i+1 < len(diffs) && strings.TrimSpace(d.Text) == "":
+			gone.WriteString(d.Text)
+			added.WriteString(d.Text)
+		default:
+			flush()
+			out = append(out, d)
+		}
+	}
+	flush()
+	return out
 }
 
 // splitWords cuts a text into words and the blanks between them.

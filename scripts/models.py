@@ -9,6 +9,7 @@ models.tsv before a server sees it. Interrupted downloads are resumed by part.
     models.py has NAME URL               exit 0 if the server has the model
     models.py fetch NAME CACHE           download and check, no server needed
     models.py create NAME CACHE URL      fetch if needed, then create it in the server
+    models.py size NAME URL              how many parameters the model has, in words
     models.py probe URL                  print the server's version, exit 1 if none answers
     models.py url HOST                   HOST as Ollama reads OLLAMA_HOST, as a URL
     models.py port                       print a free loopback port
@@ -193,6 +194,12 @@ def server_has(url, name):
     return name in names or name + ":latest" in names
 
 
+def size(url, name):
+    with request(url + "/api/show", "POST", json.dumps({"model": name}).encode(), {"Content-Type": "application/json"}) as r:
+        details = json.load(r).get("details") or {}
+    return (details.get("parameter_size") or "unknown size").replace("M", " million parameters").replace("B", " billion parameters")
+
+
 def push_blob(url, data, size, digest):
     try:
         request(f"{url}/api/blobs/{digest}", "HEAD").close()
@@ -283,6 +290,8 @@ def main(args):
                 print(f"{m['name']}\t{m['mb']} MB")
         case ["has", name, url]:
             return 0 if server_has(url, name) else 1
+        case ["size", name, url]:
+            print(size(url, name))
         case ["fetch", name, cache]:
             fetch(find(name), cache)
         case ["create", name, cache, url]:
