@@ -134,37 +134,40 @@ func (s *state) pair(ctx context.Context, w dataset.Work, stop <-chan struct{}) 
 			return nil
 		default:
 		}
-		if err := s.ask(ctx, &w, slot); err != nil {
+		if _, err := s.ask(ctx, &w, slot); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) error {
+// ask puts one question and keeps its answer. The judgment is nil where a
+// failure was kept in its place.
+func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) (*dataset.Judgment, error) {
 	q := judge.Question{
 		Prompt: w.Prompt, First: w.A, Second: w.B,
 		Principle: s.principles[slot.Principle], Sample: slot.Sample,
 	}
 	if q.Principle == nil {
-		return fmt.Errorf("pair %s: principle %s is not one of the job's", w.Pair, slot.Principle)
+		return nil, fmt.Errorf("pair %s: principle %s is not one of the job's", w.Pair, slot.Principle)
 	}
 	if slot.Order == dataset.OrderBA {
 		q.First, q.Second = q.Second, q.First
 	}
 	a, err := s.Judge.Compare(ctx, q)
 	if err != nil {
-		return s.failed(ctx, w, slot, a, err)
+		return nil, s.failed(ctx, w, slot, a, err)
 	}
 	s.inARow.Store(0)
-	if err := s.Store.AddJudgment(context.WithoutCancel(ctx), &dataset.Judgment{
+	j := &dataset.Judgment{
 		Pair: w.Pair, Principle: slot.Principle, Judge: s.Job.Judge,
 		Order: slot.Order, Sample: slot.Sample,
 		LPFirst: a.LPFirst, LPSecond: a.LPSecond, LPTie: noTie,
 		Coverage: a.Coverage, Censored: a.Censored,
 		PromptTokens: a.PromptTokens, Duration: a.Duration, Created: time.Now(),
-	}); err != nil {
-		return err
+	}
+	if err := s.Store.AddJudgment(context.WithoutCancel(ctx), j); err != nil {
+		return nil, err
 	}
 	s.add(func(c *Count) {
 		c.Judgments++
@@ -174,7 +177,7 @@ func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) err
 			c.Abstained++
 		}
 	})
-	return nil
+	return j, nil
 }
 
 // failed keeps a failure of one question, or gives back an error that ends the
