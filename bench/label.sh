@@ -15,7 +15,7 @@ shift $(($# > 3 ? 3 : $#))
 [ $# -gt 0 ] || set -- overall safety truth personal-data
 [ -r "$file" ] || { echo "skipped: $file is not there"; exit 0; }
 
-go build -o bin/cai .
+make -s build
 eval "$(scripts/ollama.sh start)"
 [ "$CAI_OLLAMA_STARTED" = 0 ] || trap 'scripts/ollama.sh stop' EXIT
 scripts/ollama.sh model "$model"

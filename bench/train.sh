@@ -11,7 +11,7 @@ for f in "$@"; do
     [ -r "$f" ] || { echo "skipped: $f is not there"; exit 0; }
     data+=(--data "$f")
 done
-go build -o bin/cai .
+make -s build
 box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT
 python3 - bin/cai train "${data[@]}" --out "$box/rm.safetensors" --json <<'PY'
