@@ -44,23 +44,30 @@ type Config struct {
 	OnRetry func(err error, wait time.Duration)
 	// First is how long to wait for the first byte of an answer, Stall how long
 	// between any two, Patience how long the pauses before retries may take
-	// together; 0 are the defaults.
-	First, Stall, Patience time.Duration
+	// together; 0 are the defaults. Once a server's ways are known, ten times
+	// what 99 of 100 answers to prompts of similar length took takes the place of
+	// First and Stall where that is less, and Least is the shortest that it gets.
+	First, Stall, Patience, Least time.Duration
 }
 
 // Client asks one model. Its methods may be called from several goroutines at
 // once.
 type Client struct {
-	backend  backend
-	model    string // as shown
-	hosts    []*url.URL
-	current  atomic.Int32 // index of the host in use
-	answered []atomic.Bool
-	options  map[string]any
-	onRetry  func(error, time.Duration)
-	http     *watchedTransport
+	*shared
+	servers []*server
+	current atomic.Int32 // index of the server in use
+	alone   bool         // of one address, for a caller who knows of others
+}
 
-	first, stall, patience time.Duration
+// shared is what the clients of one model have in common.
+type shared struct {
+	backend backend
+	model   string // as shown
+	options map[string]any
+	onRetry func(error, time.Duration)
+	http    *watchedTransport
+
+	first, stall, patience, least time.Duration
 
 	numCtx atomic.Int64
 
@@ -95,33 +102,37 @@ func Open(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	cl := &Client{
+	cl := &Client{shared: &shared{
 		model: name, options: options, onRetry: c.OnRetry,
-		first: c.First, stall: c.Stall, patience: c.Patience,
+		first: c.First, stall: c.Stall, patience: c.Patience, least: c.Least,
 		http: newTransport(), asking: make(chan struct{}, 1),
-	}
+	}}
 	setDefault(&cl.first, DefaultFirst)
 	setDefault(&cl.stall, DefaultStall)
 	setDefault(&cl.patience, DefaultPatience)
+	setDefault(&cl.least, DefaultLeast)
 	n, ok := options["num_ctx"].(int)
 	if !ok {
 		n = DefaultNumCtx
 	}
 	cl.numCtx.Store(int64(n))
+	var urls []*url.URL
 	if rest, ok := strings.CutPrefix(name, "openai:"); ok {
 		b, err := newOpenAI(cl, rest)
 		if err != nil {
 			return nil, err
 		}
-		cl.backend, cl.hosts = b, []*url.URL{b.base}
+		cl.backend, urls = b, []*url.URL{b.base}
 		cl.model = "openai:" + b.model + "@" + Redact(b.base)
 	} else {
-		if cl.hosts, err = hosts(c.Hosts); err != nil {
+		if urls, err = hosts(c.Hosts); err != nil {
 			return nil, err
 		}
 		cl.backend = newOllama(cl, name)
 	}
-	cl.answered = make([]atomic.Bool, len(cl.hosts))
+	for _, u := range urls {
+		cl.servers = append(cl.servers, &server{url: u})
+	}
 	return cl, nil
 }
 
@@ -135,7 +146,7 @@ func setDefault(d *time.Duration, v time.Duration) {
 func (c *Client) Model() string { return c.model }
 
 // Host gives the address in use, without passwords.
-func (c *Client) Host() string { return Redact(c.hosts[c.current.Load()]) }
+func (c *Client) Host() string { return Redact(c.servers[c.current.Load()].url) }
 
 // NumCtx gives the context length that calls ask for.
 func (c *Client) NumCtx() int { return int(c.numCtx.Load()) }
@@ -155,10 +166,10 @@ func (c *Client) Close() { c.http.base.CloseIdleConnections() }
 // such a model the error is of KindModelMissing, without a server of
 // KindServerAbsent.
 func (c *Client) Identify(ctx context.Context) (Identity, error) {
-	return call(ctx, c, "look for the model", func(ctx context.Context, h *url.URL) (Identity, error) {
+	return call(ctx, c, "look for the model", func(ctx context.Context, s *server) (Identity, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errSilent)
 		defer cancel()
-		id, err := c.backend.identify(ctx, h)
+		id, err := c.backend.identify(ctx, s.url)
 		id.Backend, id.Model = c.backend.name(), c.model
 		return id, err
 	})
@@ -185,10 +196,10 @@ func (c *Client) known(ctx context.Context) (facts, error) {
 	if f := c.facts.Load(); f != nil {
 		return *f, nil
 	}
-	f, err := call(ctx, c, "look at the model", func(ctx context.Context, h *url.URL) (facts, error) {
+	f, err := call(ctx, c, "look at the model", func(ctx context.Context, s *server) (facts, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errSilent)
 		defer cancel()
-		return c.backend.facts(ctx, h)
+		return c.backend.facts(ctx, s.url)
 	})
 	if err == nil {
 		c.facts.Store(&f)
@@ -212,19 +223,34 @@ func (c *Client) Chat(ctx context.Context, r Request) (*Reply, error) {
 	if r.OnText != nil {
 		r.OnText = repeatOnce(r.OnText)
 	}
-	return call(ctx, c, "chat", func(ctx context.Context, h *url.URL) (*Reply, error) {
+	size, late := 0, 0
+	for _, m := range r.Messages {
+		size += len(m.Content)
+	}
+	return call(ctx, c, "chat", func(ctx context.Context, s *server) (*Reply, error) {
 		if r.OnText != nil {
 			r.OnText("") // a new attempt
 		}
-		w, done := c.watch(ctx)
+		// A server that has become slower for good is given twice as long each
+		// time.
+		first := min(c.first, s.pace.deadline(size, c.least, c.first)<<late)
+		w, done := c.watch(ctx, first, min(c.stall, first))
 		defer done()
 		start := time.Now()
-		reply, err := c.backend.chat(w, h, r, f)
+		reply, err := c.backend.chat(w, s.url, r, f)
 		if err != nil {
+			if errors.Is(context.Cause(w), errSilent) {
+				late++
+			}
 			return nil, err
 		}
 		reply.Duration = time.Since(start)
-		return reply, c.verify(reply, r, f)
+		s.pace.saw(size, firstByte(w, reply.Duration))
+		s.chatted.Store(true)
+		if err := c.verify(reply, r, f); err != nil {
+			return reply, err
+		}
+		return reply, c.believe(ctx, s)
 	})
 }
 
@@ -306,18 +332,20 @@ func repeatOnce(hear func(string)) func(string) {
 	}
 }
 
-// Release lets the server unload the model after its ordinary five minutes,
-// where calls had told it to keep the model for good. It does nothing if no
+// Release lets the servers unload the model after their ordinary five minutes,
+// where calls had told them to keep the model for good. It does nothing if no
 // call was made, and it works after the job's context has been cancelled if it
 // is given another.
 func (c *Client) Release(ctx context.Context) error {
-	h := c.hosts[c.current.Load()]
 	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errSilent)
 	defer cancel()
-	if err := c.backend.release(ctx, h); err != nil {
-		return c.classify(ctx, "release the model", h, err)
+	var errs []error
+	for _, s := range c.servers {
+		if err := c.backend.release(ctx, s.url); err != nil {
+			errs = append(errs, c.classify(ctx, "release the model", s, err))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // choices gives the options of a request by Ollama's names: those of the

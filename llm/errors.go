@@ -18,6 +18,8 @@ const (
 	KindNoLogprobs   Kind = "no_logprobs"      // log-probabilities were asked for and not given
 	KindBusy         Kind = "server_busy"      // the server's queue is full or its rate limit reached
 	KindModelMissing Kind = "model_missing"
+	KindModelChanged Kind = "model_changed" // other weights than the job began with
+	KindWrongModel   Kind = "wrong_model"   // another model answered than was asked
 	KindServerAbsent Kind = "server_absent" // nothing answers at the address
 	KindServer       Kind = "server_error"
 	KindTimeout      Kind = "timeout"     // the server stopped sending
@@ -34,6 +36,8 @@ var says = map[Kind]string{
 	KindNoLogprobs:   "the server gave no log-probabilities",
 	KindBusy:         "the server is busy",
 	KindModelMissing: "the server does not have the model",
+	KindModelChanged: "the server has other weights under the model's name",
+	KindWrongModel:   "another model answered",
 	KindServerAbsent: "no server answers",
 	KindServer:       "the server failed",
 	KindTimeout:      "the server stopped answering",

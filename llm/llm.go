@@ -60,7 +60,10 @@ type Reply struct {
 	Truncated    bool
 	PromptTokens int // the whole prompt, cached or not
 	OutputTokens int
-	Duration     time.Duration // from sending to the last byte, retries left out
+	// PromptTime is what the server says it took to read the prompt, or what its
+	// cache did not hold of it; 0 where it does not say.
+	PromptTime time.Duration
+	Duration   time.Duration // from sending to the last byte, retries left out
 }
 
 // Identity says which model answers.

@@ -81,7 +81,7 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 
 	reply := &Reply{}
 	var text, thinking strings.Builder
-	done, reason := false, ""
+	done, reason, by := false, "", ""
 	err := o.api(h).Chat(ctx, req, func(p api.ChatResponse) error {
 		text.WriteString(p.Message.Content)
 		thinking.WriteString(p.Message.Thinking)
@@ -96,7 +96,8 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 			r.OnText(p.Message.Content)
 		}
 		if p.Done {
-			done, reason = true, p.DoneReason
+			done, reason, by = true, p.DoneReason, p.Model
+			reply.PromptTime = p.PromptEvalDuration
 			reply.PromptTokens, reply.OutputTokens = p.PromptEvalCount, p.EvalCount
 		}
 		return nil
@@ -110,6 +111,9 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	}
 	if !done {
 		return nil, &Error{Kind: KindServer, Err: errors.New("the server broke the answer off"), retry: true}
+	}
+	if by != "" && !sameModel(by, o.model) {
+		return nil, &Error{Kind: KindWrongModel, Err: fmt.Errorf("the model %q answered", clip(by)), retry: true}
 	}
 	reply.Text, reply.Thinking = text.String(), thinking.String()
 	reply.Truncated = reason == "length"

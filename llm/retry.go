@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,8 +36,11 @@ var errSilent = errors.New("the server stopped answering")
 // call does one thing on the host in use, with retries. If that host is absent
 // the others are tried in turn, and the first that answers becomes the one in
 // use.
-func call[T any](ctx context.Context, c *Client, op string, do func(context.Context, *url.URL) (T, error)) (T, error) {
+func call[T any](ctx context.Context, c *Client, op string, do func(context.Context, *server) (T, error)) (T, error) {
 	p := &pauses{patience: c.patience}
+	if c.alone {
+		p.patience = min(p.patience, busyPatience)
+	}
 	p.ExponentialBackOff = backoff.NewExponentialBackOff()
 	p.InitialInterval = 250 * time.Millisecond
 	p.MaxInterval = 15 * time.Second
@@ -59,10 +63,10 @@ func call[T any](ctx context.Context, c *Client, op string, do func(context.Cont
 			if absent.IsZero() {
 				absent = time.Now()
 			}
-			give = time.Since(absent) > restart
+			give = c.alone || time.Since(absent) > restart
 		case KindTimeout:
 			silent++
-			give = silent >= maxSilent
+			give = c.alone || silent >= maxSilent
 		default:
 			tries++
 			give = tries >= maxTries
@@ -104,27 +108,27 @@ func (p *pauses) NextBackOff() time.Duration {
 }
 
 // anyHost tries the host in use and then the others until one answers.
-func anyHost[T any](ctx context.Context, c *Client, op string, do func(context.Context, *url.URL) (T, error)) (T, error) {
+func anyHost[T any](ctx context.Context, c *Client, op string, do func(context.Context, *server) (T, error)) (T, error) {
 	var v T
 	var err error
 	from := int(c.current.Load())
-	for k := range c.hosts {
-		i := (from + k) % len(c.hosts)
-		h := c.hosts[i]
-		v, err = do(ctx, h)
+	for k := range c.servers {
+		i := (from + k) % len(c.servers)
+		s := c.servers[i]
+		v, err = do(ctx, s)
 		if err == nil {
-			c.answered[i].Store(true)
+			s.answered.Store(true)
 			c.current.Store(int32(i))
 			return v, nil
 		}
-		e := c.classify(ctx, op, h, err)
+		e := c.classify(ctx, op, s, err)
 		err = e
 		if KindOf(e) != KindServerAbsent {
 			return v, e
 		}
 	}
 	// A server that answered a moment ago may be starting again.
-	if e, ok := errors.AsType[*Error](err); ok && c.answered[from].Load() {
+	if e, ok := errors.AsType[*Error](err); ok && c.servers[from].answered.Load() {
 		e.retry = true
 	}
 	return v, err
@@ -132,7 +136,7 @@ func anyHost[T any](ctx context.Context, c *Client, op string, do func(context.C
 
 // classify makes any error of a call into an [Error]; those of the caller's own
 // context stay what they are.
-func (c *Client) classify(ctx context.Context, op string, h *url.URL, err error) error {
+func (c *Client) classify(ctx context.Context, op string, s *server, err error) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errSilent) {
 		return ctx.Err()
 	}
@@ -143,7 +147,8 @@ func (c *Client) classify(ctx context.Context, op string, h *url.URL, err error)
 	if e.Op == "" {
 		e.Op = op
 	}
-	e.Model, e.Host = c.model, Redact(h)
+	e.Model, e.Host = c.model, Redact(s.url)
+	mixed(s, e)
 	if e.Kind == KindServerAbsent && e.Hint == "" {
 		e.Hint = c.absentHint()
 	}
@@ -199,16 +204,18 @@ type watchKey struct{}
 // not end it.
 type watch struct {
 	timer *time.Timer
+	start time.Time
 	wait  time.Duration // for the next byte
 	stall time.Duration
-	broke atomic.Value // the error that ended the body early
+	first time.Duration // how long the first byte took, 0 until it came
+	broke atomic.Value  // the error that ended the body early
 }
 
 // watch derives a context that ends when the server goes silent; done must be
 // called.
-func (c *Client) watch(ctx context.Context) (_ context.Context, done func()) {
+func (c *Client) watch(ctx context.Context, first, stall time.Duration) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{wait: c.first, stall: c.stall}
+	w := &watch{start: time.Now(), wait: first, stall: stall}
 	w.timer = time.AfterFunc(w.wait, func() { cancel(errSilent) })
 	return context.WithValue(ctx, watchKey{}, w), func() {
 		w.timer.Stop()
@@ -230,16 +237,41 @@ func broken(ctx context.Context) error {
 	return nil
 }
 
+// firstByte gives how long the first byte of a watched call took, or else how
+// long the whole did.
+func firstByte(ctx context.Context, whole time.Duration) time.Duration {
+	if w, ok := ctx.Value(watchKey{}).(*watch); ok && w.first > 0 {
+		return w.first
+	}
+	return whole
+}
+
 // watchedTransport is an HTTP transport whose bodies keep a [watch] going.
 type watchedTransport struct {
-	base *http.Transport
+	base  *http.Transport
+	dials sync.Map // host:port to the time of the last new connection
 }
 
 func newTransport() *watchedTransport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	t.MaxIdleConnsPerHost = 64
-	return &watchedTransport{base: t}
+	w := &watchedTransport{base: http.DefaultTransport.(*http.Transport).Clone()}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	w.base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err == nil {
+			w.dials.Store(addr, time.Now())
+		}
+		return conn, err
+	}
+	w.base.MaxIdleConns, w.base.MaxIdleConnsPerHost = 0, 512
+	return w
+}
+
+// dialed tells when a server was last connected to anew; the zero time if it
+// was not, or is reached by way of another.
+func (t *watchedTransport) dialed(u *url.URL) time.Time {
+	at, _ := t.dials.Load(u.Host)
+	last, _ := at.(time.Time)
+	return last
 }
 
 func (t *watchedTransport) client() *http.Client { return &http.Client{Transport: t} }
@@ -272,6 +304,9 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.watch.timer.Stop()
 	if n > 0 {
+		if b.watch.first == 0 {
+			b.watch.first = time.Since(b.watch.start)
+		}
 		b.watch.wait = b.watch.stall
 	}
 	if err != nil && err != io.EOF {
