@@ -37,6 +37,7 @@ func (a *app) evalCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "judge", Usage: "the model of --model as the judge"},
 			&urfave.StringFlag{Name: "baseline", Usage: "a null baseline: longer, shorter or markdown (`NAME`)"},
 			principleFlag(),
+			shapeFlag(),
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs of each file"},
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the bootstrap (`N`)"},
 		}, inputFlags()...),
@@ -156,12 +157,17 @@ type judgeComparer struct {
 	app        *app
 	c          *urfave.Context
 	judge      *judge.Judge
+	shape      judge.Shape
 	model      *remembered
 	principles []constitution.Principle
 	any        bool // it has answered
 }
 
 func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, error) {
+	shape, err := shapeOf(c)
+	if err != nil {
+		return nil, err
+	}
 	_, ps, err := a.principles(c)
 	if err != nil {
 		return nil, err
@@ -188,13 +194,13 @@ func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, erro
 	if err := a.fit(c, m, prompt.Context(longest, 16)); err != nil {
 		return nil, err
 	}
-	j := &judgeComparer{app: a, c: c, model: a.remember(m, st), principles: ps}
+	j := &judgeComparer{app: a, c: c, shape: shape, model: a.remember(m, st), principles: ps}
 	return j, j.use(judge.ModeToken)
 }
 
 func (j *judgeComparer) use(mode string) error {
 	var err error
-	j.judge, err = judge.New(j.model, j.model.id, mode, 0, 0, j.model.options)
+	j.judge, err = judge.New(j.model, j.model.id, j.shape, mode, 0, 0, j.model.options)
 	return err
 }
 

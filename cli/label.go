@@ -42,6 +42,7 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
 			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of votes and of the choice of pairs (`N`)"},
+			shapeFlag(),
 			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
 			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked, and ask nothing"},
 			minCoverageFlag(),
@@ -136,7 +137,8 @@ func (l *labelRun) check() error {
 	case c.String("mode") != "" && c.String("mode") != judge.ModeToken && c.String("mode") != judge.ModeVote:
 		return usagef("--mode %q is not known: use %s or %s", c.String("mode"), judge.ModeToken, judge.ModeVote)
 	}
-	return nil
+	_, err := shapeOf(c)
+	return err
 }
 
 // open loads the principles, brings the pairs into the store and asks the
@@ -217,7 +219,11 @@ func (l *labelRun) mode() (string, error) {
 }
 
 func (l *labelRun) newJudge(mode string) (*judge.Judge, error) {
-	return judge.New(l.model, l.model.id, mode, l.c.Int("votes"), l.c.Int("seed"), l.model.options)
+	shape, err := shapeOf(l.c)
+	if err != nil {
+		return nil, err
+	}
+	return judge.New(l.model, l.model.id, shape, mode, l.c.Int("votes"), l.c.Int("seed"), l.model.options)
 }
 
 // use makes the judge of a mode and plans its job.

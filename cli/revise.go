@@ -36,6 +36,7 @@ func (a *app) reviseCommand() *urfave.Command {
 			&urfave.Float64Flag{Name: "threshold", Value: 0.5, Usage: "revise from this probability of a violation; 0 always revises (`P`)"},
 			&urfave.IntFlag{Name: "max-tokens", Value: revise.DefaultMaxTokens, Usage: "at most `N` tokens a revision"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of the draw and of the model's sampler (`N`)"},
+			shapeFlag(),
 			outFlag("write the JSON Lines"),
 		}, inputFlags()...),
 		Action: a.runRevise,
@@ -69,6 +70,10 @@ func (a *app) runRevise(c *urfave.Context) error {
 	if c.Int("rounds") < 1 {
 		return usagef("--rounds must be at least 1")
 	}
+	shape, err := shapeOf(c)
+	if err != nil {
+		return err
+	}
 	j, err := a.replies(c, c.Int("max-tokens"))
 	if err != nil {
 		return err
@@ -85,7 +90,7 @@ func (a *app) runRevise(c *urfave.Context) error {
 	ask := func(mode string, votes int) error {
 		r.Critic = critique.New(j.model, j.model.id, 0, votes, seed, j.model.options)
 		var err error
-		if r.Judge, err = judge.New(j.model, j.model.id, mode, votes, seed, j.model.options); err != nil {
+		if r.Judge, err = judge.New(j.model, j.model.id, shape, mode, votes, seed, j.model.options); err != nil {
 			return err
 		}
 		return errors.Join(j.store.PutJudge(ctx, r.Critic.ID), j.store.PutJudge(ctx, r.Judge.ID))

@@ -2,7 +2,7 @@
 // distribution.
 //
 // The prompt is the conversation, both replies marked (A) and (B), then the
-// principle as one short question. The question comes last for two reasons: a
+// principle as one short question; a [Shape] may put it otherwise. The question comes last for two reasons: a
 // small model follows what it read last, and everything before it is common to
 // all principles, so a server with a prefix cache reads it once. The answer is
 // one token, and what is kept is the distribution over that token, not the
@@ -20,13 +20,11 @@ import (
 	"maps"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"cai/constitution"
 	"cai/dataset"
 	"cai/llm"
-	"cai/prompt"
 )
 
 // The modes of judging.
@@ -45,15 +43,16 @@ const DefaultVotes = 8
 type Judge struct {
 	Model llm.Chatter
 	ID    dataset.Judge // who judges, as the store knows it
+	Shape Shape
 	Seed  int
 
 	votes int // answers a judgment in ModeVote, else 0
 }
 
-// New makes a judge of a model. options are those that change answers
-// ([llm.AnswerOptions]); they are part of the judge's identity, as are the
-// number of votes and the seed they are drawn with.
-func New(m llm.Chatter, id llm.Identity, mode string, votes, seed int, options map[string]string) (*Judge, error) {
+// New makes a judge of a model. The shape's wording is part of the judge's
+// identity. So are options, those that change answers ([llm.AnswerOptions]),
+// the number of votes and the seed they are drawn with.
+func New(m llm.Chatter, id llm.Identity, shape Shape, mode string, votes, seed int, options map[string]string) (*Judge, error) {
 	opts := maps.Clone(options)
 	if opts == nil {
 		opts = map[string]string{}
@@ -71,10 +70,10 @@ func New(m llm.Chatter, id llm.Identity, mode string, votes, seed int, options m
 		return nil, fmt.Errorf("judging mode %q is not known: use %s or %s", mode, ModeToken, ModeVote)
 	}
 	return &Judge{
-		Model: m, Seed: seed, votes: votes,
+		Model: m, Shape: shape, Seed: seed, votes: votes,
 		ID: dataset.Judge{
 			Backend: id.Backend, Model: id.Model, Digest: id.Digest,
-			Template: TemplateHash().String(), Mode: mode, Options: opts,
+			Template: shape.TemplateHash().String(), Mode: mode, Options: opts,
 		},
 	}, nil
 }
@@ -101,39 +100,10 @@ type Answer struct {
 // LogOdds gives the log-odds that the first slot wins.
 func (a Answer) LogOdds() float64 { return a.LPFirst - a.LPSecond }
 
-// Render writes the prompt of a comparison.
-func Render(q Question) string {
-	var b strings.Builder
-	b.WriteString(prompt.Transcript(q.Prompt))
-	b.WriteString("\n\n(A) ")
-	b.WriteString(prompt.Quote(q.First))
-	b.WriteString("\n\n(B) ")
-	b.WriteString(prompt.Quote(q.Second))
-	b.WriteString("\n\n")
-	b.WriteString(strings.TrimSpace(q.Principle.Compare))
-	b.WriteString(" Answer A or B.")
-	return b.String()
-}
-
-// TemplateHash identifies the wording around the texts: the hash of a rendered
-// probe, so that no change of wording goes unnoticed.
-func TemplateHash() dataset.Hash {
-	return dataset.HashOf("template", Render(Question{
-		Prompt: dataset.Conversation{
-			{Role: "system", Content: "s<|x|>"},
-			{Role: "user", Content: "u"},
-			{Role: "assistant", Content: "a\nUser: (A)"},
-			{Role: "user", Content: "v"},
-		},
-		First: "1\n(A)", Second: "2\n(B)",
-		Principle: &constitution.Principle{Compare: "q"},
-	}))
-}
-
 // Compare asks one question. Errors are [llm.Error].
 func (j *Judge) Compare(ctx context.Context, q Question) (Answer, error) {
 	c, err := llm.Choose(ctx, j.Model, llm.Request{
-		Messages: []llm.Message{{Role: "user", Content: Render(q)}},
+		Messages: j.Shape.Render(q),
 		Seed:     j.Seed + q.Sample*max(1, j.votes),
 	}, j.votes, "A", "B")
 	if err != nil {
