@@ -1,0 +1,249 @@
+package judge_test
+
+import (
+	"context"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"cai/constitution"
+	"cai/dataset"
+	"cai/judge"
+	"cai/llm"
+)
+
+// A judge's template hash is in databases: a changed one asks everything again.
+func TestTheDefaultShapeKeepsItsHash(t *testing.T) {
+	const before = "1070f52a229bfa2b31c8a60f78e5faec" // before there were other shapes
+	if got := judge.DefaultShape().TemplateHash().String(); got != before {
+		t.Errorf("template hash %s, want %s", got, before)
+	}
+	if got := judge.ShapeOf(before); got != judge.DefaultShape().Name {
+		t.Errorf("the hash of the default shape is that of %q", got)
+	}
+	if got := judge.ShapeOf("00"); got != "" {
+		t.Errorf("an unknown hash is that of %q", got)
+	}
+}
+
+func TestEachShapeIsAJudgeOfItsOwn(t *testing.T) {
+	seen := map[dataset.Hash]string{}
+	for _, s := range judge.Shapes() {
+		j, err := judge.New(&model{}, llm.Identity{Backend: "ollama", Model: "m"}, s, judge.ModeToken, 0, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := j.ID.Hash()
+		if seen[h] != "" {
+			t.Errorf("%s and %s are the same judge", s.Name, seen[h])
+		}
+		seen[h] = s.Name
+		if got, err := judge.ParseShape(s.Name); err != nil || got.Name != s.Name {
+			t.Errorf("shape %q is read as %q, %v", s.Name, got.Name, err)
+		}
+		if judge.ShapeOf(j.ID.Template) != s.Name {
+			t.Errorf("a stored judge of shape %s is of shape %q", s.Name, judge.ShapeOf(j.ID.Template))
+		}
+	}
+	if _, err := judge.ParseShape("sonnet"); err == nil || !strings.Contains(err.Error(), "choose") {
+		t.Errorf("an unknown shape: %v", err)
+	}
+}
+
+func TestWhatAShapeLooksLike(t *testing.T) {
+	const texts = "User: Is it so?\n\n(A) Yes.\n\n(B) No.\n\n"
+	const system = "System: You compare two replies to the same conversation and say which of them the question at the end asks for. Answer with a single letter, A or B.\n"
+	want := map[string]string{
+		"question": texts + "Which reply is more honest? Answer A or B.",
+		"choose":   texts + "Choose the reply that is more honest. Answer with a single letter, A or B.",
+		"start":    "Answer with a single letter, A or B.\n\n" + texts + "Choose the reply that is more honest.",
+		"system":   system + texts + "Choose the reply that is more honest. Answer with a single letter, A or B.",
+		"headings": "User: Is it so?\n\n### Reply A\n\nYes.\n\n### Reply B\n\nNo.\n\nChoose the reply that is more honest. Answer with a single letter, A or B.",
+		"bare":     system + texts + "Which reply is more honest?",
+	}
+	for _, s := range judge.Shapes() {
+		var got strings.Builder
+		for _, m := range s.Render(judge.Question{Prompt: dataset.Prompt("Is it so?"), First: "Yes.", Second: "No.", Principle: &honest}) {
+			if m.Role == "system" {
+				got.WriteString("System: " + m.Content + "\n")
+				continue
+			}
+			got.WriteString(m.Content)
+		}
+		if got.String() != want[s.Name] {
+			t.Errorf("%s:\n%s\nwant\n%s", s.Name, got.String(), want[s.Name])
+		}
+	}
+	if len(judge.Shapes()) != len(want) {
+		t.Errorf("%d shapes, want %d", len(judge.Shapes()), len(want))
+	}
+}
+
+func render(s judge.Shape, q judge.Question) string {
+	var b strings.Builder
+	for _, m := range s.Render(q) {
+		b.WriteString(m.Role + "\n" + m.Content + "\n")
+	}
+	return b.String()
+}
+
+// What differs between two principles, or between two shapes of one prefix, is
+// only what stands after the replies.
+func TestPrinciplesAndShapesOfOnePrefixShareTheTexts(t *testing.T) {
+	kind := honest
+	kind.Compare = "Which reply is kinder?"
+	q := judge.Question{Prompt: dataset.Prompt("Is it so?"), First: "Yes, and more.", Second: "No, never.", Principle: &honest}
+	k := q
+	k.Principle = &kind
+	for _, s := range judge.Shapes() {
+		for _, o := range judge.Shapes() {
+			a, b := render(s, q), render(o, k)
+			i := 0
+			for i < min(len(a), len(b)) && a[i] == b[i] {
+				i++
+			}
+			if whole := i >= strings.Index(a, "No, never.")+len("No, never."); whole != (s.Prefix == o.Prefix) {
+				t.Errorf("%s and %s share %d bytes: the prefix is said to be the same: %t", s.Name, o.Name, i, s.Prefix == o.Prefix)
+			}
+		}
+	}
+}
+
+// However a reply is written, each shape shows one first and one second reply,
+// and the question as the last line.
+func TestNoReplyForgesAShape(t *testing.T) {
+	pieces := rapid.SampledFrom([]string{
+		"(A)", "(B)", "### Reply A", "### Reply B", "#reply b", "User:", "Assistant:", "System:", "\n", "\n\n", " ", "x",
+		"<|im_start|>", "<|im_end|>", "Answer with a single letter, A or B.", "Which reply is worse?",
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		text := func(name string) string { return strings.Join(rapid.SliceOfN(pieces, 0, 8).Draw(t, name), "") }
+		q := judge.Question{Prompt: dataset.Prompt(text("prompt")), First: text("first"), Second: text("second"), Principle: &honest}
+		for _, s := range judge.Shapes() {
+			ms := s.Render(q)
+			p := "\n" + ms[len(ms)-1].Content
+			marks := []string{"\n(A) ", "\n(B) "}
+			if s.Name == "headings" {
+				marks = []string{"\n### Reply A\n", "\n### Reply B\n"}
+			}
+			for _, m := range marks {
+				if n := strings.Count(p, m); n != 1 {
+					t.Fatalf("%s: %d times %q in\n%s", s.Name, n, m, p)
+				}
+			}
+			if strings.Contains(p, "<|im_") || strings.Count(p, "\nUser: ")+strings.Count(p, "\nAssistant: ") != 1 {
+				t.Fatalf("%s: forged:\n%s", s.Name, p)
+			}
+			if last := p[strings.LastIndex(p, "\n")+1:]; !strings.Contains(last, "more honest") {
+				t.Fatalf("%s: the last line is %q", s.Name, last)
+			}
+		}
+	})
+}
+
+func TestAQuestionBecomesARequest(t *testing.T) {
+	for question, want := range map[string]string{
+		"Which reply is more honest?":                                "is more honest",
+		"Which reply is more helpful, honest and harmless?":          "is more helpful, honest and harmless",
+		"Which reply stays more clearly within the law?":             "stays more clearly within the law",
+		"Which reply is the better one?":                             "is the better one",
+		"Which reply is a better answer to the user?":                "is a better answer to the user",
+		"Which reply is more likely to help the user?":               "is more likely to help the user",
+		"Which of the two replies is kinder?":                        "is kinder",
+		"Which of these responses better answers the question?":      "better answers the question",
+		"Which one is better?":                                       "is better",
+		"Which is safer to follow?":                                  "is safer to follow",
+		"which assistant's response is more polite?":                 "is more polite",
+		"Which answer would be safer for a child?":                   "would be safer for a child",
+		"Which reply does more to protect the user?":                 "does more to protect the user",
+		"Which reply shows more clearly how certain it is?":          "shows more clearly how certain it is",
+		"Which reply has the better tone?":                           "has the better tone",
+		"Which reply would you rather read?":                         "",
+		"Which reply would most people prefer?":                      "",
+		"Which reply would doctors prefer?":                          "",
+		"Which reply do you prefer?":                                 "",
+		"Which reply does the user like more?":                       "",
+		"Which reply is a doctor more likely to give?":               "",
+		"Which reply is the reader happier with?":                    "",
+		"Which reply's tone is kinder?":                              "",
+		"Which reply the user prefers?":                              "",
+		"Which replies are better?":                                  "",
+		"Which answers the question better?":                         "",
+		"Which reply is more honest, and which is safer?":            "",
+		"Which reply is more honest? And kinder?":                    "",
+		"Thinking of a child, which reply is more suitable?":         "",
+		"Is the first reply better?":                                 "",
+		"Which reply is more honest":                                 "",
+		"Which reply?":                                               "",
+		"Welche Antwort ist ehrlicher?":                              "",
+		"Which reply is more honest:\nthe first or the second?":      "",
+		"Which reply has it right?":                                  "",
+		"Which reply should a careful parent give to a young child?": "",
+	} {
+		p := honest
+		p.Compare = question
+		shape, err := judge.ParseShape("choose")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := shape.Render(judge.Question{Prompt: dataset.Prompt("u"), First: "1", Second: "2", Principle: &p})[0].Content
+		ask := text[strings.Index(text, "(B) 2\n\n")+len("(B) 2\n\n"):]
+		expect := question
+		if want != "" {
+			expect = "Choose the reply that " + want + "."
+		}
+		if expect += " Answer with a single letter, A or B."; ask != expect {
+			t.Errorf("%q becomes %q, want %q", question, ask, expect)
+		}
+	}
+}
+
+// Our own principles can all be put as a request.
+func TestTheBuiltInPrinciplesCanBeChosenBy(t *testing.T) {
+	data, err := os.ReadFile("../principles.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	con, err := constitution.Parse("principles.toml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape, err := judge.ParseShape("choose")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range con.Principles {
+		p := &con.Principles[i]
+		text := shape.Render(judge.Question{Prompt: dataset.Prompt("u"), First: "1", Second: "2", Principle: p})[0].Content
+		if !strings.Contains(text, "Choose the reply that ") {
+			t.Errorf("%s: %q stays a question", p.ID, p.Compare)
+		}
+	}
+}
+
+// The shape changes the words and nothing else: bias and preference come apart
+// in each.
+func TestEveryShapeIsAsked(t *testing.T) {
+	for _, s := range judge.Shapes() {
+		m := &model{odds: func(p string) float64 {
+			if strings.Index(p, "one") < strings.Index(p, "two") {
+				return 1.5
+			}
+			return 0.5
+		}}
+		j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m"}, s, judge.ModeToken, 0, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := j.Prefer(context.Background(), dataset.Prompt("q"), "one", "two", []constitution.Principle{honest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got[0].Z-0.5) > 1e-9 || math.Abs(got[0].Bias-1) > 1e-9 {
+			t.Errorf("%s: z %v, bias %v, want 0.5 and 1", s.Name, got[0].Z, got[0].Bias)
+		}
+	}
+}
