@@ -3,7 +3,6 @@ package label
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"cai/dataset"
 )
@@ -41,9 +40,33 @@ type Settings struct {
 	// Weights gives each principle's weight. A principle that is not in it is
 	// left out.
 	Weights map[dataset.Hash]float64
+	// Judges gives the weights of the judges that are pooled; nil weighs every
+	// judge 1. Per principle, their z, probabilities and biases are averaged
+	// over those that count.
+	Judges map[dataset.Hash]float64
+	// Temperature T > 0 divides the log-odds of a label and of its parts: P is
+	// σ(z/T) under [LogOdds] and σ(logit(p)/T) under [Mean]. It never changes
+	// which reply wins. 0 is 1. A share of votes has no temperature.
+	Temperature float64
 	// OneOrder lets a principle count that was asked in one order only. Its
 	// position bias is then unknown and stays in the label.
 	OneOrder bool
+}
+
+// judge gives a judge's weight.
+func (set *Settings) judge(h dataset.Hash) float64 {
+	if set.Judges == nil {
+		return 1
+	}
+	return set.Judges[h]
+}
+
+// cool applies the temperature to a probability.
+func (set *Settings) cool(p float64) float64 {
+	if set.Temperature == 0 || set.Temperature == 1 {
+		return p
+	}
+	return sigmoid((math.Log(p) - math.Log1p(-p)) / set.Temperature)
 }
 
 // Part is what one principle says about a pair.
@@ -52,7 +75,7 @@ type Part struct {
 	P         float64 // that reply a is the better one
 	Z         float64 // log-odds of the same, free of position bias
 	Bias      float64 // log-odds by which the first slot is favoured; NaN for one order
-	SameSlot  bool    // the same slot won in both orders
+	SameSlot  bool    // the same slot won in both orders, for most of the judges
 }
 
 // Label is what the judgments of one pair come to.
@@ -68,114 +91,45 @@ type Label struct {
 	Coverage     float64 // the smallest of the judgments that count
 	Parts        []Part  // by principle hash
 	Abstained    int     // principles left out for coverage or a missing order
+	Judges       int     // judges of which at least one principle counts
 }
 
-// slot gathers the samples of one principle in one order.
-type slot struct {
-	p        float64 // sum of normalised probabilities of the first slot
-	n        int
-	coverage float64 // smallest that counts
-	low      bool    // a judgment was left out for its coverage
-}
-
-func (s *slot) add(j *dataset.Judgment, minCoverage float64) {
-	if j.Coverage < minCoverage {
-		s.low = true
-		return
-	}
-	if s.n == 0 {
-		s.coverage = j.Coverage
-	}
-	s.coverage = min(s.coverage, j.Coverage)
-	s.p += sigmoid(j.LogOdds())
-	s.n++
-}
-
-// Aggregate makes a label of one pair's judgments by one judge. Samples of the
-// same question are averaged as probabilities. It reports false where every
+// Aggregate makes a label of one pair's judgments. Samples of the same question
+// by the same judge are averaged as probabilities. It reports false where every
 // principle abstained. The order of the judgments does not matter.
 func Aggregate(js []dataset.Judgment, set Settings) (Label, bool) {
-	slots := map[dataset.Hash]*[2]slot{}
-	var order []dataset.Hash
-	single := map[dataset.Hash]*[2]float64{} // log-odds where there is one sample
-	for i := range js {
-		j := &js[i]
-		if set.Weights[j.Principle] <= 0 {
-			continue
-		}
-		s := slots[j.Principle]
-		if s == nil {
-			s = new([2]slot)
-			slots[j.Principle] = s
-			single[j.Principle] = new([2]float64)
-			order = append(order, j.Principle)
-		}
-		o := 0
-		if j.Order == dataset.OrderBA {
-			o = 1
-		}
-		s[o].add(j, set.MinCoverage)
-		if s[o].n == 1 && j.Coverage >= set.MinCoverage {
-			single[j.Principle][o] = j.LogOdds()
-		}
-	}
-	slices.SortFunc(order, func(a, b dataset.Hash) int { return slices.Compare(a[:], b[:]) })
-
 	l := Label{Coverage: math.Inf(1)}
 	var sum, weight, bias, same float64
 	var both int
-	for _, k := range order {
-		s, lo := slots[k], single[k]
-		part := Part{Principle: k}
-		var mean float64
-		switch {
-		case s[0].n > 0 && s[1].n > 0:
-			s1, s2 := s[0].logOdds(lo[0]), s[1].logOdds(lo[1])
-			part.Z, part.Bias = (s1-s2)/2, (s1+s2)/2
-			part.SameSlot = s1*s2 > 0
-			mean = (s[0].mean() + 1 - s[1].mean()) / 2
-			bias += part.Bias
-			both++
-			if part.SameSlot {
-				same++
-			}
-		case set.OneOrder && s[0].n > 0:
-			part.Z, part.Bias = s[0].logOdds(lo[0]), math.NaN()
-			mean = s[0].mean()
-		case set.OneOrder && s[1].n > 0:
-			part.Z, part.Bias = -s[1].logOdds(lo[1]), math.NaN()
-			mean = 1 - s[1].mean()
-		default:
+	judges := map[dataset.Hash]bool{}
+	for _, v := range voices(js, &set) {
+		w := set.Weights[v.Principle]
+		if w <= 0 {
+			continue
+		}
+		if !v.counts() {
 			l.Abstained++
 			continue
 		}
-		for _, o := range s {
-			if o.n > 0 {
-				l.Coverage = min(l.Coverage, o.coverage)
-			}
+		if !math.IsNaN(v.Bias) {
+			bias += v.Bias
+			same += v.same
+			both++
 		}
-		w := set.Weights[k]
+		l.Coverage = min(l.Coverage, v.coverage)
 		weight += w
-		switch set.Rule {
-		case Mean:
-			part.P = mean
-			sum += w * mean
-		case Vote:
-			part.P = vote(part.Z)
-			sum += w * part.P
-		default:
-			part.P = sigmoid(part.Z)
-			sum += w * part.Z
+		sum += w * v.lean(set.Rule)
+		v.P = set.p(v.lean(set.Rule))
+		l.Parts = append(l.Parts, v.Part)
+		for _, j := range v.judges {
+			judges[j] = true
 		}
-		l.Parts = append(l.Parts, part)
 	}
 	if weight == 0 {
 		return l, false
 	}
-	l.P = sum / weight
-	if set.Rule == LogOdds || set.Rule == "" {
-		l.P = sigmoid(l.P)
-	}
+	l.Judges = len(judges)
+	l.P = set.p(sum / weight)
 	l.Margin = math.Abs(2*l.P - 1)
 	l.Bias, l.SameSlotRate = math.NaN(), math.NaN()
 	if both > 0 {
@@ -184,17 +138,18 @@ func Aggregate(js []dataset.Judgment, set Settings) (Label, bool) {
 	return l, true
 }
 
-func (s *slot) mean() float64 { return s.p / float64(s.n) }
-
-// logOdds gives the log-odds of the mean probability. For one sample that is
-// the sample's own log-odds, which is exact where the probability is rounded to
-// 0 or 1.
-func (s *slot) logOdds(single float64) float64 {
-	if s.n == 1 {
-		return single
+// p gives the probability that a lean, or a weighted mean of leans, stands for.
+func (set *Settings) p(lean float64) float64 {
+	switch set.Rule {
+	case Vote:
+		return 0.5 + lean
+	case Mean:
+		return set.cool(0.5 + lean)
 	}
-	p := s.mean()
-	return math.Log(p) - math.Log1p(-p)
+	if set.Temperature > 0 {
+		lean /= set.Temperature
+	}
+	return sigmoid(lean)
 }
 
 func vote(z float64) float64 {
