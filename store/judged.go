@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +22,7 @@ const judgedPage = 200
 // Filter names the judgments that are wanted.
 type Filter struct {
 	Judge      dataset.Hash
+	Pool       []dataset.Hash // further judges, whose judgments come beside those of Judge
 	Source     string         // the name of a file as it was imported; empty is all
 	Principles []dataset.Hash // none is all
 }
@@ -29,7 +32,7 @@ type Judged struct {
 	Key       dataset.PairKey // Swapped is false
 	Prompt    dataset.Conversation
 	A, B      dataset.Response
-	Judgments []dataset.Judgment // by principle, order, sample
+	Judgments []dataset.Judgment // by judge, principle, order, sample
 	// Sources are the places where the pair was found: those of the filter's
 	// file, or of every file.
 	Sources []dataset.Source
@@ -38,8 +41,8 @@ type Judged struct {
 	P float64
 }
 
-// Judged gives every pair that the filter's judge has judged under one of its
-// principles: in the order of the file where one is named, else in the order in
+// Judged gives every pair that one of the filter's judges has judged under one
+// of its principles: in the order of the file where one is named, else in the order in
 // which pairs came into the store. It holds some hundred pairs at a time.
 func (s *Store) Judged(ctx context.Context, f Filter) iter.Seq2[*Judged, error] {
 	return func(yield func(*Judged, error) bool) {
@@ -50,12 +53,9 @@ func (s *Store) Judged(ctx context.Context, f Filter) iter.Seq2[*Judged, error] 
 }
 
 func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) error {
-	judge, ok, err := s.judge(ctx, f.Judge)
+	judges, err := s.judgesOf(ctx, f)
 	if err != nil {
 		return err
-	}
-	if !ok {
-		return fmt.Errorf("judge %s is not in %s", f.Judge, s.path)
 	}
 	principles := ""
 	if len(f.Principles) > 0 {
@@ -71,7 +71,7 @@ func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) 
 		}
 		principles = " AND g.principle IN (" + strings.Join(ids, ",") + ")"
 	}
-	next, imp, err := s.judgedPairs(ctx, f, judge.id)
+	next, imp, err := s.judgedPairs(ctx, f, judges)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) 
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		page, err := s.judgedPage(ctx, f, judge.id, imp, ids, principles)
+		page, err := s.judgedPage(ctx, judges, imp, ids, principles)
 		if err != nil {
 			return err
 		}
@@ -92,11 +92,36 @@ func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) 
 	}
 }
 
+// judgesOf looks up the filter's judges, by row id.
+func (s *Store) judgesOf(ctx context.Context, f Filter) (map[int64]dataset.Hash, error) {
+	judges := map[int64]dataset.Hash{}
+	for _, h := range append([]dataset.Hash{f.Judge}, f.Pool...) {
+		row, ok, err := s.judge(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("judge %s is not in %s", h, s.path)
+		}
+		judges[row.id] = h
+	}
+	return judges, nil
+}
+
 // judgedPairs gives a function that gives the ids of some further pairs, none
 // at the end; imp is the import of the filter's file, 0 for all.
-func (s *Store) judgedPairs(ctx context.Context, f Filter, judge int64) (next func() ([]int64, error), imp int64, err error) {
-	query := "SELECT DISTINCT pair, pair FROM judgments WHERE judge = ? AND pair > ? ORDER BY pair LIMIT ?"
-	first, from := judge, int64(-1)
+func (s *Store) judgedPairs(ctx context.Context, f Filter, judges map[int64]dataset.Hash) (next func() ([]int64, error), imp int64, err error) {
+	// Each judge's pairs come in order from the index, so that only a page of
+	// each is read.
+	ids := slices.Sorted(maps.Keys(judges))
+	var each, has []string
+	for _, id := range ids {
+		each = append(each, fmt.Sprintf(
+			"SELECT * FROM (SELECT DISTINCT pair FROM judgments WHERE judge = %d AND pair > ?1 ORDER BY pair LIMIT ?2)", id))
+		has = append(has, fmt.Sprintf("EXISTS (SELECT 1 FROM judgments g WHERE g.judge = %d AND g.pair = s.pair)", id))
+	}
+	query := "SELECT pair, pair FROM (" + strings.Join(each, " UNION ") + ") ORDER BY pair LIMIT ?2"
+	from := int64(-1)
 	if f.Source != "" {
 		var current sql.NullInt64
 		err := s.read.QueryRowContext(ctx, "SELECT import FROM files WHERE name = ?", f.Source).Scan(&current)
@@ -109,13 +134,20 @@ func (s *Store) judgedPairs(ctx context.Context, f Filter, judge int64) (next fu
 		if err != nil {
 			return nil, 0, s.failed("find the file", err)
 		}
-		imp, first = current.Int64, current.Int64
-		query = "SELECT pair, seq FROM source_rows WHERE import = ? AND seq > ? ORDER BY seq LIMIT ?"
+		imp = current.Int64
+		query = "SELECT s.pair, s.seq FROM source_rows s WHERE s.import = ?3 AND s.seq > ?1 AND (" +
+			strings.Join(has, " OR ") + ") ORDER BY s.seq LIMIT ?2"
+	}
+	args := func(from int64) []any {
+		if imp != 0 {
+			return []any{from, judgedPage, imp}
+		}
+		return []any{from, judgedPage}
 	}
 	var seen bitset
 	return func() ([]int64, error) {
 		for {
-			rows, err := s.read.QueryContext(ctx, query, first, from, judgedPage)
+			rows, err := s.read.QueryContext(ctx, query, args(from)...)
 			if err != nil {
 				return nil, s.failed("read the judgments", err)
 			}
@@ -142,7 +174,7 @@ func (s *Store) judgedPairs(ctx context.Context, f Filter, judge int64) (next fu
 	}, imp, nil
 }
 
-func (s *Store) judgedPage(ctx context.Context, f Filter, judge, imp int64, ids []int64, principles string) ([]*Judged, error) {
+func (s *Store) judgedPage(ctx context.Context, judges map[int64]dataset.Hash, imp int64, ids []int64, principles string) ([]*Judged, error) {
 	var list strings.Builder
 	page := make([]*Judged, len(ids))
 	byID := make(map[int64]*Judged, len(ids))
@@ -158,7 +190,7 @@ func (s *Store) judgedPage(ctx context.Context, f Filter, judge, imp int64, ids 
 	if err := s.judgedTexts(ctx, in, byID); err != nil {
 		return nil, s.failed("read the judgments", err)
 	}
-	if err := s.judgedJudgments(ctx, f.Judge, judge, in, principles, byID); err != nil {
+	if err := s.judgedJudgments(ctx, judges, in, principles, byID); err != nil {
 		return nil, s.failed("read the judgments", err)
 	}
 	if err := s.judgedSources(ctx, imp, in, byID); err != nil {
@@ -194,7 +226,16 @@ func (s *Store) judgedTexts(ctx context.Context, in string, byID map[int64]*Judg
 	return rows.Err()
 }
 
-func (s *Store) judgedJudgments(ctx context.Context, hash dataset.Hash, judge int64, in, principles string, byID map[int64]*Judged) error {
+func (s *Store) judgedJudgments(ctx context.Context, judges map[int64]dataset.Hash, in, principles string, byID map[int64]*Judged) error {
+	for _, judge := range slices.Sorted(maps.Keys(judges)) {
+		if err := s.judgmentsOf(ctx, judge, judges[judge], in, principles, byID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) judgmentsOf(ctx context.Context, judge int64, hash dataset.Hash, in, principles string, byID map[int64]*Judged) error {
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT g.pair, r.hash, g.slot_order, g.sample, g.lp_first, g.lp_second, g.lp_tie, g.coverage, g.censored,
 		       g.prompt_tokens, g.milliseconds, ifnull(g.rationale, ''), g.created
