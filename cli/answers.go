@@ -75,5 +75,8 @@ func (r *remembered) key(req llm.Request) (dataset.Hash, error) {
 	for _, m := range req.Messages {
 		parts = append(parts, m.Role, m.Content)
 	}
+	if len(req.Format) > 0 || req.Think {
+		parts = append(parts, "format", string(req.Format), strconv.FormatBool(req.Think)) // no message has this role
+	}
 	return dataset.HashOf("answer", parts...), nil
 }

@@ -8,6 +8,7 @@
 package llm
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -33,6 +34,12 @@ type Request struct {
 	// the user set them.
 	Plain bool
 	Seed  int
+	// Format, if set, is a JSON schema that the answer has to keep to. Servers
+	// may ignore it or keep to it in part: check the answer.
+	Format json.RawMessage
+	// Think lets a model that can think do so before it answers; MaxTokens then
+	// bounds the thoughts and the answer together.
+	Think bool
 	// Stop ends the answer before any of these.
 	Stop []string
 	// OnText, if set, gets the answer piece by piece as it is written.

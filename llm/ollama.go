@@ -55,6 +55,7 @@ func (o *ollama) request(r Request) *api.ChatRequest {
 		Model: o.model, Truncate: &no, Shift: &no,
 		KeepAlive: &api.Duration{Duration: keep}, Options: opts,
 		Logprobs: r.TopLogprobs > 0, TopLogprobs: r.TopLogprobs,
+		Format: r.Format,
 	}
 	for _, m := range r.Messages {
 		req.Messages = append(req.Messages, api.Message{Role: m.Role, Content: m.Content})
@@ -73,7 +74,7 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	case f.thinks:
 		// Left unset the server has the model think, and one token is then
 		// one token of thought. Other models refuse to be told.
-		req.Think = &api.ThinkValue{Value: false}
+		req.Think = &api.ThinkValue{Value: r.Think}
 	}
 	o.mu.Lock()
 	o.held[h] = true

@@ -138,6 +138,9 @@ func (o *openAI) body(r Request) map[string]any {
 	if r.Plain {
 		b["top_p"] = 1
 	}
+	if len(r.Format) > 0 {
+		b["response_format"] = map[string]any{"type": "json_schema", "json_schema": map[string]any{"name": "answer", "strict": true, "schema": r.Format}}
+	}
 	// Those of OpenAI's own and those that most other servers add, if the user
 	// named them.
 	for ours, theirs := range map[string]string{
