@@ -37,6 +37,8 @@ func run(args []string) error {
 	f.DurationVar(&o.Latency, "latency", 0, "time before the first byte of each answer")
 	f.DurationVar(&o.PromptTime, "prompt-time", 0, "time for each prompt token that the prefix cache does not hold")
 	f.DurationVar(&o.TokenTime, "token-time", 0, "time for each token of an answer")
+	f.BoolVar(&o.OneCore, "one-core", false, "calls compute one after the other, as on a machine that one call keeps busy")
+	f.DurationVar(&o.Slow, "slow", 3*time.Second, "what the fault slow adds before the first token")
 	f.IntVar(&o.Parallel, "parallel", 0, "calls served at once; 0 is any number")
 	f.IntVar(&o.Queue, "queue", 0, "calls that may wait before the server is busy; 0 is 512")
 	f.Float64Var(&o.Bias, "bias", 0.5, "log-odds by which answers favour (A)")
@@ -44,6 +46,8 @@ func run(args []string) error {
 	from := f.Int("from", 1, "first call with the fault")
 	to := f.Int("to", 0, "last call with the fault; 0 is without end")
 	every := f.Int("every", 1, "of those, only each nth call")
+	mix := f.String("mix", "", "shares of calls that fail, such as runner=0.1,malformed=0.05,empty=0.02")
+	seed := f.Uint64("seed", 1, "which calls those are")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -59,6 +63,16 @@ func run(args []string) error {
 			return fakeollama.FaultNone
 		}
 		return fakeollama.During(kind, *from, *to)(r)
+	}
+	if *mix != "" {
+		shares, err := fakeollama.ParseMix(*mix)
+		if err != nil {
+			return err
+		}
+		if *fault != "" {
+			return errors.New("-fault and -mix: use one of them")
+		}
+		o.Fault = fakeollama.Mix(shares, *seed)
 	}
 	host, _, err := net.SplitHostPort(*addr)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,6 +51,8 @@ func (m *Model) details() api.ModelDetails {
 
 func (s *Server) tags(w http.ResponseWriter, _ *http.Request) {
 	var list api.ListResponse
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range s.o.Models {
 		m := &s.o.Models[i]
 		list.Models = append(list.Models, api.ListModelResponse{
@@ -199,6 +202,16 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 		return
 	case FaultDrop:
 		panic(http.ErrAbortHandler)
+	case FaultReset:
+		reset(w)
+		return
+	case FaultRestart:
+		s.Restart(c.Model)
+		panic(http.ErrAbortHandler)
+	case FaultMalformed:
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		fmt.Fprintln(w, `{"model":"`+c.Model+`","message":{"role":"assistant","con`)
+		return
 	case FaultSilent:
 		<-r.Context().Done()
 		return
@@ -224,10 +237,12 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 		n = c.NumCtx
 	}
 	fresh := s.load(m, c.NumCtx, keep)
-	wait := s.o.Latency + time.Duration(s.uncached(m, prompt, fresh))*s.o.PromptTime
-	if !pause(r.Context(), wait) {
+	reading, done := s.think(r.Context(), m, prompt, fresh, fault)
+	if done == nil {
 		return
 	}
+	defer done()
+	wait := time.Since(start)
 	a := answer(*c)
 	a.Thinking = thinks(m, c, a.Thinking)
 	if fault == FaultEmpty {
@@ -235,6 +250,9 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 	}
 	out, thinking, reason := s.cut(write(a, *c), a, c, n, old || c.Shift == nil || *c.Shift, fault)
 	line := &liner{w: w, stream: c.Stream, model: c.Model}
+	if fault == FaultWrongModel {
+		line.model = "another:3b"
+	}
 	count := 0
 	for i, t := range out {
 		count++
@@ -253,7 +271,7 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 	}
 	took := time.Since(start)
 	line.done(reason, api.Metrics{
-		TotalDuration: took, PromptEvalCount: n, PromptEvalDuration: wait + 1,
+		TotalDuration: took, PromptEvalCount: n, PromptEvalDuration: reading + 1,
 		EvalCount: count, EvalDuration: max(1, took-wait),
 	})
 }
@@ -373,25 +391,94 @@ func (s *Server) unload(m *Model) {
 	delete(s.loaded, m.Name)
 }
 
-// uncached counts the prompt's tokens that the last prompt did not begin with.
-func (s *Server) uncached(m *Model, prompt string, fresh bool) int {
+// think lets the time pass until the first token, and gives how much of it the
+// prompt took and what ends the computing. That is nil if the caller left.
+func (s *Server) think(ctx context.Context, m *Model, prompt string, fresh bool, fault Fault) (reading time.Duration, done func()) {
+	wait := s.o.Latency
+	if fault == FaultSlow {
+		wait += s.o.Slow
+	}
+	if !pause(ctx, wait) {
+		return 0, nil
+	}
+	if s.o.OneCore {
+		s.core.Lock()
+	}
+	tokens, slot := s.uncached(m, prompt, fresh)
+	reading = time.Duration(tokens) * s.o.PromptTime
+	done = func() {
+		s.free(slot)
+		if s.o.OneCore {
+			s.core.Unlock()
+		}
+	}
+	if reading > 0 && !pause(ctx, reading) {
+		done()
+		return 0, nil
+	}
+	return reading, done
+}
+
+// uncached takes a slot of the cache and counts the prompt's tokens that it
+// does not hold. The slot is -1 where reading takes no time.
+func (s *Server) uncached(m *Model, prompt string, fresh bool) (tokens, slot int) {
 	if s.o.PromptTime == 0 {
-		return 0
+		return 0, -1
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.loaded[m.Name]
-	if l == nil {
-		return count(prompt)
+	if fresh {
+		clear(s.cache)
 	}
-	same := 0
-	if !fresh {
-		for same < min(len(prompt), len(l.last)) && prompt[same] == l.last[same] {
-			same++
+	slot, same := -1, -1
+	for i := range s.cache {
+		k := &s.cache[i]
+		if k.busy {
+			continue
+		}
+		n := 0
+		if k.model == m.Name {
+			n = common(k.prompt, prompt)
+		}
+		if n > same {
+			slot, same = i, n
 		}
 	}
-	l.last = prompt
-	return count(prompt[same:])
+	if slot < 0 { // more calls than slots, where Parallel is any number
+		return count(prompt), -1
+	}
+	s.cache[slot] = cached{model: m.Name, prompt: prompt, busy: true}
+	return count(prompt[same:]), slot
+}
+
+func (s *Server) free(slot int) {
+	if slot < 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cache[slot].busy = false
+}
+
+// common is the length of the longest common prefix.
+func common(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// reset breaks a connection as a kernel does whose program has died.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if t, ok := conn.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	conn.Close()
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

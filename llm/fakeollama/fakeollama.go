@@ -62,9 +62,19 @@ type Options struct {
 	Fault func(Request) Fault
 	// Latency passes before the first byte of an answer.
 	Latency time.Duration
-	// PromptTime passes for each token of a prompt that the last prompt did not
-	// begin with, as with a server that caches the prefix.
+	// PromptTime passes for each token of a prompt that the cache does not hold.
+	// As in Ollama, each of Parallel slots (one if 0) keeps the last prompt that
+	// it read, and a call takes the free slot whose prompt has most in common
+	// with its own.
 	PromptTime time.Duration
+	// OneCore has calls compute one after the other, however many there are: what
+	// passes for prompts and tokens passes for one call at a time. As calls of one
+	// token are then over before the next begins, every slot is always free, and
+	// two groups of calls overwrite each other in the slot that both have their
+	// preamble in.
+	OneCore bool
+	// Slow is what FaultSlow adds before the first token; 3 s if 0.
+	Slow time.Duration
 	// TokenTime passes for each token of an answer.
 	TokenTime time.Duration
 	// Parallel is how many calls are served at once, 0 any number. Queue is how
@@ -142,13 +152,23 @@ type Server struct {
 	requests []Request
 	loaded   map[string]*loaded
 	slots    chan struct{}
+	cache    []cached
+	started  int            // how often the server was started again
+	seen     map[string]int // connections by address, and the start that they came after
+
+	core sync.Mutex // held by the call that computes, where there is one core
+}
+
+// cached is a slot of the prefix cache.
+type cached struct {
+	model, prompt string
+	busy          bool
 }
 
 // loaded is a model in memory.
 type loaded struct {
 	numCtx  int
 	expires time.Time
-	last    string // prompt, for the prefix cache
 }
 
 // New makes a server.
@@ -184,7 +204,13 @@ func New(o Options) *Server {
 	if o.MostLogprobs == 0 {
 		o.MostLogprobs = 20
 	}
-	s := &Server{o: o, mux: http.NewServeMux(), loaded: map[string]*loaded{}}
+	if o.Slow == 0 {
+		o.Slow = 3 * time.Second
+	}
+	s := &Server{
+		o: o, mux: http.NewServeMux(), loaded: map[string]*loaded{}, seen: map[string]int{},
+		cache: make([]cached, max(1, o.Parallel)),
+	}
 	s.SetFault(o.Fault)
 	s.SetAnswer(o.Answer)
 	if o.Parallel > 0 {
@@ -204,7 +230,31 @@ func New(o Options) *Server {
 }
 
 // ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	at, known := s.seen[r.RemoteAddr]
+	fresh := !known || at == s.started
+	s.seen[r.RemoteAddr] = s.started
+	s.mu.Unlock()
+	if !fresh {
+		panic(http.ErrAbortHandler) // of a server that is no more
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// Restart has the server start again: connections break, models have to be
+// loaded anew, and the one named has other weights. "" changes none.
+func (s *Server) Restart(name string) {
+	m := s.find(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started++
+	clear(s.loaded)
+	clear(s.cache)
+	if m != nil {
+		m.Digest = digest(m.Digest)
+	}
+}
 
 // SetFault replaces the choice of faults; nil stops them.
 func (s *Server) SetFault(f func(Request) Fault) {

@@ -3,7 +3,10 @@ package fakeollama
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Fault is a way in which a call fails.
@@ -26,6 +29,11 @@ const (
 	FaultMemory     Fault = "memory"      // 500, the model does not fit the memory
 	FaultGarbage    Fault = "garbage"     // 200 and something that is not the protocol
 	FaultOld        Fault = "old"         // a server that ignores truncate and shift and cuts the prompt
+	FaultReset      Fault = "reset"       // the connection is reset before the first byte
+	FaultMalformed  Fault = "malformed"   // 200 and a line that is half JSON
+	FaultWrongModel Fault = "wrong-model" // another model answers
+	FaultSlow       Fault = "slow"        // the first token takes Options.Slow
+	FaultRestart    Fault = "restart"     // the server starts again and has other weights
 )
 
 // Faults lists the faults by name.
@@ -34,6 +42,7 @@ func Faults() []Fault {
 		FaultBusy: true, FaultDrop: true, FaultCut: true, FaultEmpty: true, FaultThinking: true,
 		FaultNoLogprobs: true, FaultSilent: true, FaultStall: true, FaultRunner: true, FaultMidError: true,
 		FaultBroken: true, FaultMemory: true, FaultGarbage: true, FaultOld: true,
+		FaultReset: true, FaultMalformed: true, FaultWrongModel: true, FaultSlow: true, FaultRestart: true,
 	}
 	return slices.Sorted(maps.Keys(known))
 }
@@ -71,4 +80,37 @@ func Every(f Fault, n int) func(Request) Fault {
 		}
 		return FaultNone
 	}
+}
+
+// Mix has the share of calls that it names fail in each way; which ones they
+// are depends on the seed and the number of the call.
+func Mix(shares map[Fault]float64, seed uint64) func(Request) Fault {
+	faults := slices.Sorted(maps.Keys(shares))
+	return func(r Request) Fault {
+		x := rand.New(rand.NewPCG(seed, uint64(r.Number))).Float64()
+		for _, f := range faults {
+			if x -= shares[f]; x < 0 {
+				return f
+			}
+		}
+		return FaultNone
+	}
+}
+
+// ParseMix reads shares of faults, such as "runner=0.1,malformed=0.05".
+func ParseMix(s string) (map[Fault]float64, error) {
+	out := map[Fault]float64{}
+	for part := range strings.SplitSeq(s, ",") {
+		name, share, ok := strings.Cut(strings.TrimSpace(part), "=")
+		f, err := ParseFault(name)
+		if err != nil {
+			return nil, err
+		}
+		x, err := strconv.ParseFloat(share, 64)
+		if !ok || err != nil || x < 0 || x > 1 {
+			return nil, fmt.Errorf("fault %s: %q is not a share from 0 to 1", name, share)
+		}
+		out[f] += x
+	}
+	return out, nil
 }

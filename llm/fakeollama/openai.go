@@ -118,6 +118,16 @@ func (s *Server) answerV1(w http.ResponseWriter, r *http.Request, m *Model, c *R
 		return
 	case FaultDrop:
 		panic(http.ErrAbortHandler)
+	case FaultReset:
+		reset(w)
+		return
+	case FaultRestart:
+		s.Restart(c.Model)
+		panic(http.ErrAbortHandler)
+	case FaultMalformed:
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: {\"choices\":[{\"del\n\n")
+		return
 	case FaultSilent:
 		<-r.Context().Done()
 		return
@@ -138,9 +148,11 @@ func (s *Server) answerV1(w http.ResponseWriter, r *http.Request, m *Model, c *R
 		return
 	}
 	fresh := s.load(m, c.NumCtx, nil)
-	if !pause(r.Context(), s.o.Latency+time.Duration(s.uncached(m, prompt, fresh))*s.o.PromptTime) {
+	_, done := s.think(r.Context(), m, prompt, fresh, fault)
+	if done == nil {
 		return
 	}
+	defer done()
 	a := answer(*c)
 	a.Thinking = thinks(m, c, a.Thinking)
 	if fault == FaultEmpty {
