@@ -39,6 +39,7 @@ type Count struct {
 	Abstained    int64 // judgments whose coverage is below Runner.MinCoverage
 	Calls        int64 // to the model, the failed ones included
 	PromptTokens int64
+	Saved        int64 // questions that Runner.Adaptive left out
 }
 
 // Runner works off a job.
@@ -54,6 +55,8 @@ type Runner struct {
 	// MinCoverage is the coverage below which labels will abstain; here it only
 	// counts.
 	MinCoverage float64
+	// Adaptive, if set, leaves out questions that are unlikely to matter.
+	Adaptive *Adaptive
 	// OnCount, if set, is called after each answer, by one worker at a time.
 	OnCount func(Count)
 }
@@ -74,6 +77,11 @@ func (r *Runner) Run(ctx context.Context, stop <-chan struct{}) (Count, error) {
 	for i := range r.Principles {
 		p := &r.Principles[i]
 		s.principles[p.Hash()] = p
+	}
+	if r.Adaptive != nil {
+		if err := r.Adaptive.prepare(ctx, r.Job); err != nil {
+			return s.count, err
+		}
 	}
 	work := make(chan dataset.Work)
 	g, gctx := errgroup.WithContext(ctx)
@@ -127,6 +135,9 @@ type state struct {
 
 // pair asks the open questions of one pair.
 func (s *state) pair(ctx context.Context, w dataset.Work, stop <-chan struct{}) error {
+	if s.Adaptive != nil {
+		return s.adaptivePair(ctx, w, stop)
+	}
 	for _, slot := range w.Slots {
 		select {
 		case <-stop:
