@@ -2,11 +2,13 @@ package eval
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -47,6 +49,10 @@ type Options struct {
 	// Jobs is the number of pairs compared at the same time; 0 is one. It
 	// changes no figure.
 	Jobs int
+	// Sample bounds the pairs that are kept: where there are more, the figures
+	// are over all pairs of some of the prompts, a share of ½, ¼ … of them drawn
+	// by hash, which is the same for any order of the pairs. 0 keeps all.
+	Sample int
 	// Subset names the subset that a pair belongs to, "" for none.
 	Subset func(*dataset.Pair) string
 	// Progress is called after each pair with the number of pairs read so far,
@@ -169,6 +175,23 @@ type collector struct {
 	skipped map[string]int
 	ordinal bool
 	done    int
+	halved  int // how often the share of prompts that are kept was halved
+	left    int // pairs left out for it
+}
+
+// kept tells whether a prompt is among those whose pairs are kept.
+func (c *collector) kept(cluster dataset.Hash) bool {
+	return binary.BigEndian.Uint32(cluster[:])>>(32-c.halved) == 0
+}
+
+// thin halves the prompts until their pairs are few enough.
+func (c *collector) thin() {
+	for c.o.Sample > 0 && len(c.rows) > c.o.Sample && c.halved < 32 {
+		c.halved++
+		all := len(c.rows)
+		c.rows = slices.DeleteFunc(c.rows, func(r row) bool { return !c.kept(r.cluster) })
+		c.left += all - len(c.rows)
+	}
 }
 
 func newCollector(o Options) *collector {
@@ -249,7 +272,12 @@ func (c *collector) add(p *dataset.Pair, a Comparison) {
 		}
 		r.subset = c.names[subset]
 	}
-	c.rows = append(c.rows, r)
+	if c.kept(r.cluster) {
+		c.rows = append(c.rows, r)
+		c.thin()
+	} else {
+		c.left++
+	}
 	c.ordinal = c.ordinal || a.Ordinal
 	c.progress()
 }
@@ -272,6 +300,9 @@ func (c *collector) set(name string) Set {
 	s := summarise(c.rows, c.ordinal, c.o)
 	s.Name = name
 	s.Skipped = maps.Clone(c.skipped)
+	if c.left > 0 {
+		s.SampledFrom = s.N + c.left
+	}
 	return s
 }
 

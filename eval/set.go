@@ -38,6 +38,9 @@ type Set struct {
 	ECE            Figure             `json:"ece"`
 	LengthSpearman Figure             `json:"length_spearman"`
 	Subsets        map[string]Figures `json:"subsets"`
+	// SampledFrom is the number of pairs there were, where only some prompts were
+	// kept ([Options].Sample); else 0.
+	SampledFrom int `json:"sampled_from,omitempty"`
 	// Skipped counts the pairs left out, by reason.
 	Skipped map[string]int `json:"skipped"`
 }
