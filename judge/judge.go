@@ -131,24 +131,23 @@ func (p Preference) P() float64 { return 1 / (1 + math.Exp(-p.Z)) }
 // order before the other, so that the questions share their prefix.
 func (j *Judge) Prefer(ctx context.Context, c dataset.Conversation, first, second string, principles []constitution.Principle) ([]Preference, error) {
 	out := make([]Preference, len(principles))
+	ab := make([]Answer, len(principles))
 	q := Question{Prompt: c, First: first, Second: second}
+	var err error
 	for i := range principles {
 		q.Principle = &principles[i]
-		a, err := j.Compare(ctx, q)
-		if err != nil {
+		if ab[i], err = j.Compare(ctx, q); err != nil {
 			return nil, err
 		}
-		out[i] = Preference{Z: a.LogOdds(), Coverage: a.Coverage}
 	}
 	q.First, q.Second = second, first
 	for i := range principles {
 		q.Principle = &principles[i]
-		b, err := j.Compare(ctx, q)
+		ba, err := j.Compare(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		s1, s2 := out[i].Z, b.LogOdds()
-		out[i] = Preference{Z: (s1 - s2) / 2, Bias: (s1 + s2) / 2, Coverage: min(out[i].Coverage, b.Coverage)}
+		out[i] = Preferred(ab[i], ba)
 	}
 	return out, nil
 }
