@@ -103,7 +103,7 @@ func TestATrialAddsUp(t *testing.T) {
 			if s1 > s2 {
 				right++
 			}
-			if s1*s2 > 0 && math.Abs(s1*s2) > 1e-12 {
+			if s1 > 0 && s2 > 0 || s1 < 0 && s2 < 0 {
 				same++
 			}
 			z += (s1 - s2) / 2
