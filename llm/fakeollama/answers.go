@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -57,6 +58,7 @@ func whim(parts ...string) float64 {
 
 const (
 	cue      = "Answer A or B."
+	letter   = "Answer with a single letter, A or B."
 	replyAt  = "Assistant's reply:\n"
 	critAt   = "\n\nCritique of the reply:\n"
 	newReply = "Write only the new reply"
@@ -69,6 +71,8 @@ const (
 //   - a prompt with "(A) …" and "(B) …" that ends in "Answer A or B." is a
 //     comparison: the better reply is preferred, by twice the difference in
 //     log-odds, with a small whim for each question, and bias is added for (A);
+//     so is one with "Answer with a single letter, A or B." in any message, and
+//     headings "### Reply A" and "### Reply B" are as good as the marks;
 //   - one whose options are "Yes." and "No." is a check: yes for a reply without
 //     banned words;
 //   - "Write only the critique" gets a critique that names them;
@@ -80,6 +84,10 @@ func Default(r Request, bias float64) Answer {
 	switch {
 	case strings.HasSuffix(p, cue):
 		if z, ok := choose(p); ok {
+			return Answer{First: odds(z + bias)}
+		}
+	case r.mentions(letter):
+		if z, ok := choose(headed.Replace(strings.TrimSuffix(p, letter))); ok {
 			return Answer{First: odds(z + bias)}
 		}
 	case strings.Contains(p, newReply):
@@ -94,6 +102,13 @@ func Default(r Request, bias float64) Answer {
 	names := []string{"weather", "garden", "train", "recipe", "letter", "budget", "song", "map"}
 	i := int((whim(p) + 1) / 2 * float64(len(names)-1))
 	return Answer{Text: fmt.Sprintf("That depends on the %s. Please tell me more, so that I can help.", names[i])}
+}
+
+var headed = strings.NewReplacer("\n### Reply A\n\n", "\n(A) ", "\n### Reply B\n\n", "\n(B) ")
+
+// mentions tells whether a text stands in any of the messages.
+func (r Request) mentions(text string) bool {
+	return slices.ContainsFunc(r.Messages, func(m Message) bool { return strings.Contains(m.Content, text) })
 }
 
 // choose gives the log-odds of (A) in a comparison or a check.

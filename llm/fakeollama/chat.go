@@ -1,6 +1,7 @@
 package fakeollama
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,7 +94,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	resp := api.ShowResponse{
-		Template: "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n",
+		Template: cmp.Or(m.Template, chatML),
 		Details:  m.details(),
 		ModelInfo: map[string]any{
 			"general.architecture":       m.Family,
@@ -149,11 +150,20 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		s.oneLine(w, req.Model, "load")
 		return
 	}
+	if req.DebugRenderOnly {
+		s.load(m, opts.NumCtx, req.KeepAlive)
+		reply(w, http.StatusOK, api.ChatResponse{
+			Model: req.Model, CreatedAt: time.Now().UTC(),
+			DebugInfo: &api.DebugInfo{RenderedTemplate: m.render(req.Messages)},
+		})
+		return
+	}
 	c := &Request{
 		Path: r.URL.Path, Model: req.Model, Stream: req.Stream == nil || *req.Stream,
 		MaxTokens: opts.NumPredict, Temperature: float64(opts.Temperature), Seed: opts.Seed, Stop: opts.Stop,
 		NumCtx: opts.NumCtx, Logprobs: req.Logprobs, TopLogprobs: req.TopLogprobs,
 		Truncate: req.Truncate, Shift: req.Shift, Options: req.Options,
+		Format: string(req.Format),
 	}
 	if req.Think != nil {
 		c.Think = new(req.Think.Bool())
@@ -195,7 +205,7 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 	} else {
 		defer s.leave()
 	}
-	old := fault == FaultOld
+	old := fault == FaultOld || fault == FaultHalf
 	switch fault {
 	case FaultBusy:
 		refuse(w, http.StatusServiceUnavailable, "server busy, please try again.  maximum pending requests exceeded")
@@ -235,6 +245,9 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 			return
 		}
 		n = c.NumCtx
+		if fault == FaultHalf {
+			n /= 2
+		}
 	}
 	fresh := s.load(m, c.NumCtx, keep)
 	reading, done := s.think(r.Context(), m, prompt, fresh, fault)
@@ -244,6 +257,9 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 	defer done()
 	wait := time.Since(start)
 	a := answer(*c)
+	if c.Format != "" && !s.o.NoFormat {
+		a = Answer{Text: example(c.Format), Thinking: a.Thinking}
+	}
 	a.Thinking = thinks(m, c, a.Thinking)
 	if fault == FaultEmpty {
 		a = Answer{}

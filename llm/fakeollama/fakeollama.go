@@ -35,6 +35,7 @@ type Model struct {
 	Context      int      // tokens it was made for; 8192 if 0
 	Capabilities []string // completion if empty
 	Family       string   // llama if empty; gptoss cannot stop thinking
+	Template     string   // as /api/show gives it; ChatML if empty, [BareTemplate] for a model without one
 	Dim          int      // of embeddings; 32 if 0
 }
 
@@ -80,6 +81,8 @@ type Options struct {
 	// Parallel is how many calls are served at once, 0 any number. Queue is how
 	// many may wait beside them until the server answers 503; 512 if 0.
 	Parallel, Queue int
+	// NoFormat has the server ignore the JSON schema of a call.
+	NoFormat bool
 	// APIKey, if set, is asked for under /v1.
 	APIKey string
 	// MostLogprobs is the most top_logprobs that /v1 accepts, 20 if 0.
@@ -113,6 +116,7 @@ type Request struct {
 	Truncate     *bool
 	Shift        *bool
 	Options      map[string]any // as sent to /api/chat
+	Format       string         // the JSON schema, as sent to /api/chat; "" if none
 	PromptTokens int            // tokens of the prompt
 }
 

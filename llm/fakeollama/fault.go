@@ -29,6 +29,7 @@ const (
 	FaultMemory     Fault = "memory"      // 500, the model does not fit the memory
 	FaultGarbage    Fault = "garbage"     // 200 and something that is not the protocol
 	FaultOld        Fault = "old"         // a server that ignores truncate and shift and cuts the prompt
+	FaultHalf       Fault = "half"        // the same, and half of the context is what it cuts to
 	FaultReset      Fault = "reset"       // the connection is reset before the first byte
 	FaultMalformed  Fault = "malformed"   // 200 and a line that is half JSON
 	FaultWrongModel Fault = "wrong-model" // another model answers
@@ -41,7 +42,7 @@ func Faults() []Fault {
 	known := map[Fault]bool{
 		FaultBusy: true, FaultDrop: true, FaultCut: true, FaultEmpty: true, FaultThinking: true,
 		FaultNoLogprobs: true, FaultSilent: true, FaultStall: true, FaultRunner: true, FaultMidError: true,
-		FaultBroken: true, FaultMemory: true, FaultGarbage: true, FaultOld: true,
+		FaultBroken: true, FaultMemory: true, FaultGarbage: true, FaultOld: true, FaultHalf: true,
 		FaultReset: true, FaultMalformed: true, FaultWrongModel: true, FaultSlow: true, FaultRestart: true,
 	}
 	return slices.Sorted(maps.Keys(known))
