@@ -38,7 +38,6 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; default: token where the server gives log-probabilities (`MODE`)"},
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
 			&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
-			&urfave.IntFlag{Name: "jobs", Usage: "pairs worked on at once (`N`); default 1 for Ollama, whose prefix cache two would destroy, 4 for others"},
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
 			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of votes and of the choice of pairs (`N`)"},
@@ -46,7 +45,7 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
 			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked, and ask nothing"},
 			minCoverageFlag(),
-		}, inputFlags()...),
+		}, append(spreadFlags(), inputFlags()...)...),
 		Action: a.runLabel,
 	}
 }
@@ -77,6 +76,7 @@ type labelRun struct {
 	c          *urfave.Context
 	store      *store.Store
 	model      *model
+	fleet      *fleet
 	con        *constitution.Constitution
 	principles []constitution.Principle
 	in         *inputs
@@ -132,10 +132,15 @@ func (l *labelRun) check() error {
 		return usagef("--samples must be at least 1")
 	case c.Int("votes") < 1:
 		return usagef("--votes must be at least 1")
-	case c.Int("jobs") < 0 || c.Int("limit") < 0 || c.Int("pairs") < 0:
-		return usagef("--jobs, --limit and --pairs cannot be negative")
+	case c.Int("limit") < 0 || c.Int("pairs") < 0:
+		return usagef("--limit and --pairs cannot be negative")
+	case c.Duration("patience") < 0:
+		return usagef("--patience cannot be negative")
 	case c.String("mode") != "" && c.String("mode") != judge.ModeToken && c.String("mode") != judge.ModeVote:
 		return usagef("--mode %q is not known: use %s or %s", c.String("mode"), judge.ModeToken, judge.ModeVote)
+	}
+	if _, err := jobs(c); err != nil {
+		return err
 	}
 	_, err := shapeOf(c)
 	return err
@@ -154,6 +159,9 @@ func (l *labelRun) open() error {
 	}
 	l.in.opts.Pairs, l.in.opts.Seed = c.Int("pairs"), int64(c.Int("seed"))
 	if l.model, err = a.model(c); err != nil {
+		return err
+	}
+	if l.fleet, err = a.fleet(c, l.model); err != nil {
 		return err
 	}
 	if l.store, err = a.store(c); err != nil {
@@ -218,12 +226,14 @@ func (l *labelRun) mode() (string, error) {
 	return judge.ModeToken, nil
 }
 
-func (l *labelRun) newJudge(mode string) (*judge.Judge, error) {
+func (l *labelRun) newJudge(mode string) (*judge.Judge, error) { return l.judgeOf(l.model, mode) }
+
+func (l *labelRun) judgeOf(m llm.Chatter, mode string) (*judge.Judge, error) {
 	shape, err := shapeOf(l.c)
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(l.model, l.model.id, shape, mode, l.c.Int("votes"), l.c.Int("seed"), l.model.options)
+	return judge.New(m, l.model.id, shape, mode, l.c.Int("votes"), l.c.Int("seed"), l.model.options)
 }
 
 // use makes the judge of a mode and plans its job.
@@ -255,16 +265,6 @@ func (l *labelRun) pending() int64 {
 	return n
 }
 
-func (l *labelRun) workers() int {
-	if n := l.c.Int("jobs"); n > 0 {
-		return n
-	}
-	if l.model.id.Backend == "ollama" {
-		return 1
-	}
-	return 4
-}
-
 // ask runs the job, with progress.
 func (l *labelRun) ask() (label.Count, error) {
 	a, c := l.app, l.c
@@ -280,9 +280,18 @@ func (l *labelRun) ask() (label.Count, error) {
 	}
 	p := a.progress(c, "label", "judgments", l.pending())
 	defer p.done()
+	hosts, err := l.fleet.hosts(func(m llm.Chatter) (*judge.Judge, error) { return l.judgeOf(m, l.judge.ID.Mode) })
+	if err != nil {
+		return label.Count{}, err
+	}
+	workers, err := jobs(c)
+	if err != nil {
+		return label.Count{}, err
+	}
 	r := &label.Runner{
-		Store: l.store, Judge: l.judge, Job: l.job, Principles: l.principles,
-		Workers: l.workers(), MinCoverage: c.Float64("min-coverage"),
+		Store: l.store, Hosts: hosts, Job: l.job, Principles: l.principles,
+		Workers: workers, Patience: c.Duration("patience"), MinCoverage: c.Float64("min-coverage"),
+		OnEvent: func(e label.Event) { a.onHost(c, e) },
 		OnCount: func(n label.Count) {
 			note := ""
 			if n.Failed > 0 {

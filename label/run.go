@@ -3,7 +3,6 @@ package label
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,6 @@ import (
 	"cai/constitution"
 	"cai/dataset"
 	"cai/judge"
-	"cai/llm"
 )
 
 // Store is where a job finds what is pending and leaves what it learns.
@@ -25,6 +23,11 @@ type Store interface {
 	// AddJudgment returns when the judgment would survive a power cut.
 	AddJudgment(context.Context, *dataset.Judgment) error
 	AddFailure(context.Context, *dataset.Failure) error
+}
+
+// Leaver is a [Store] that wants to know which pairs are no longer worked on.
+type Leaver interface {
+	Leave(pair dataset.Hash)
 }
 
 // Comparer answers one question; a [judge.Judge] is one.
@@ -40,18 +43,27 @@ type Count struct {
 	Calls        int64 // to the model, the failed ones included
 	PromptTokens int64
 	Saved        int64 // questions that Runner.Adaptive left out
+	// Bias is the mean log-odds by which the first slot was favoured: the mean
+	// position bias, once both orders of the pairs are asked.
+	Bias float64
 }
 
 // Runner works off a job.
 type Runner struct {
-	Store      Store
-	Judge      Comparer
+	Store Store
+	Judge Comparer
+	// Hosts are the servers to spread the work over; none is Judge alone.
+	Hosts      []Host
 	Job        dataset.Job
 	Principles []constitution.Principle // those of the job
-	// Workers is how many pairs are worked on at once, at least 1. The
-	// questions of one pair are asked one after the other, so that a server
-	// with a prefix cache reads the pair once in each order.
+	// Workers is how many pairs are worked on at once on each host. 0 finds it
+	// by trying, with the questions of the job. The questions of one pair are
+	// asked one after the other, so that a server with a prefix cache reads the
+	// pair once in each order.
 	Workers int
+	// Patience is how long the run waits, with no question marked as failed,
+	// when no host answers any more. Before the first answer it is 10 s at most.
+	Patience time.Duration
 	// MinCoverage is the coverage below which labels will abstain; here it only
 	// counts.
 	MinCoverage float64
@@ -59,21 +71,24 @@ type Runner struct {
 	Adaptive *Adaptive
 	// OnCount, if set, is called after each answer, by one worker at a time.
 	OnCount func(Count)
+	// OnEvent, if set, is told what happens to hosts, by one worker at a time.
+	OnEvent func(Event)
 }
-
-// maxFailures is how many calls in a row may fail for reasons that lie with the
-// server before the job stops: a server that has gone wrong overnight should
-// not leave a failure beside every question that is still open.
-const maxFailures = 10
 
 // Run asks what is pending until nothing is, and says what it did. When stop
 // closes, no new question is put, calls in flight are finished and kept, and
-// Run returns [ErrStopped]; when ctx ends, calls in flight are given up too. An
-// error that concerns one question is stored as a failure and the job goes on;
-// one that concerns the server or the store ends it, and so does a server that
-// gives no log-probabilities from the first answer on.
+// Run returns [ErrStopped]; when ctx ends, calls in flight are given up too.
+//
+// A call that failed in a way that may pass is followed by a look at the host.
+// If that is well, the question is asked again, and after three failures a
+// failure is stored in its place and the job goes on. If not, the host gets no
+// more questions until it is back, and its groups go to others or wait; the job
+// ends with an error when no host was there for as long as Patience. It ends at
+// once where waiting does not help: the model is gone or has other weights, the
+// store fails, or the server gives no log-probabilities from the first answer
+// on.
 func (r *Runner) Run(ctx context.Context, stop <-chan struct{}) (Count, error) {
-	s := &state{Runner: r, principles: map[dataset.Hash]*constitution.Principle{}}
+	s := &state{Runner: r, principles: map[dataset.Hash]*constitution.Principle{}, queue: newQueue(), halt: stop, last: time.Now()}
 	for i := range r.Principles {
 		p := &r.Principles[i]
 		s.principles[p.Hash()] = p
@@ -83,40 +98,60 @@ func (r *Runner) Run(ctx context.Context, stop <-chan struct{}) (Count, error) {
 			return s.count, err
 		}
 	}
-	work := make(chan dataset.Work)
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(work)
-		for w, err := range r.Store.Pending(gctx, r.Job) {
-			if err != nil {
-				return err
-			}
-			select {
-			case work <- w:
-			case <-stop:
-				s.stopped.Store(true)
-				return nil
-			case <-gctx.Done():
-				return gctx.Err()
-			}
+	s.background = g
+	hosts := r.Hosts
+	if len(hosts) == 0 {
+		hosts = []Host{{Judge: r.Judge}}
+	}
+	for _, h := range hosts {
+		s.hosts = append(s.hosts, &host{Host: h, s: s, tune: newTuner(r.Workers), up: h.Away == nil, changed: make(chan struct{})})
+	}
+	g.Go(func() error { return s.feed(gctx, stop) })
+	lanes := r.Workers
+	if lanes <= 0 {
+		lanes = mostGroups
+	}
+	for _, h := range s.hosts {
+		if h.Away != nil {
+			s.tell(Event{Kind: HostAway, Host: h.Name, Err: h.Away})
+			g.Go(func() error { return h.revive(gctx, h.Away) })
 		}
-		return nil
-	})
-	for range max(1, r.Workers) {
-		g.Go(func() error {
-			for w := range work {
-				if err := s.pair(gctx, w, stop); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		for rank := range lanes {
+			g.Go(func() error { return h.lane(gctx, rank, stop) })
+		}
 	}
 	err := g.Wait()
+	if err == nil {
+		select {
+		case <-s.queue.done:
+		default:
+			s.stopped.Store(true)
+		}
+	}
 	if (err == nil && s.stopped.Load()) || (err != nil && ctx.Err() != nil) {
 		err = ErrStopped
 	}
 	return s.count, err
+}
+
+// feed brings what is pending to the queue.
+func (s *state) feed(ctx context.Context, stop <-chan struct{}) error {
+	defer close(s.queue.fresh)
+	for w, err := range s.Store.Pending(ctx, s.Job) {
+		if err != nil {
+			return err
+		}
+		select {
+		case s.queue.fresh <- newGroup(w):
+		case <-stop:
+			s.stopped.Store(true)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // ErrStopped says that a run was stopped from outside; what it has done is in
@@ -126,102 +161,24 @@ var ErrStopped = errors.New("stopped")
 type state struct {
 	*Runner
 	principles map[dataset.Hash]*constitution.Principle
-	inARow     atomic.Int64 // server failures since the last answer
+	queue      *queue
+	hosts      []*host
+	background *errgroup.Group
+	halt       <-chan struct{}
 	stopped    atomic.Bool
 
 	mu    sync.Mutex
 	count Count
+	last  time.Time // when a host was known to be well
+
+	telling sync.Mutex
 }
 
-// pair asks the open questions of one pair.
-func (s *state) pair(ctx context.Context, w dataset.Work, stop <-chan struct{}) error {
-	if s.Adaptive != nil {
-		return s.adaptivePair(ctx, w, stop)
+// leave tells the store that a pair is done with.
+func (s *state) leave(g *group) {
+	if l, ok := s.Store.(Leaver); ok {
+		l.Leave(g.work.Pair)
 	}
-	for _, slot := range w.Slots {
-		select {
-		case <-stop:
-			s.stopped.Store(true)
-			return nil
-		default:
-		}
-		if _, err := s.ask(ctx, &w, slot); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ask puts one question and keeps its answer. The judgment is nil where a
-// failure was kept in its place.
-func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) (*dataset.Judgment, error) {
-	q := judge.Question{
-		Prompt: w.Prompt, First: w.A, Second: w.B,
-		Principle: s.principles[slot.Principle], Sample: slot.Sample,
-	}
-	if q.Principle == nil {
-		return nil, fmt.Errorf("pair %s: principle %s is not one of the job's", w.Pair, slot.Principle)
-	}
-	if slot.Order == dataset.OrderBA {
-		q.First, q.Second = q.Second, q.First
-	}
-	a, err := s.Judge.Compare(ctx, q)
-	if err != nil {
-		return nil, s.failed(ctx, w, slot, a, err)
-	}
-	s.inARow.Store(0)
-	j := &dataset.Judgment{
-		Pair: w.Pair, Principle: slot.Principle, Judge: s.Job.Judge,
-		Order: slot.Order, Sample: slot.Sample,
-		LPFirst: a.LPFirst, LPSecond: a.LPSecond, LPTie: noTie,
-		Coverage: a.Coverage, Censored: a.Censored,
-		PromptTokens: a.PromptTokens, Duration: a.Duration, Created: time.Now(),
-	}
-	if err := s.Store.AddJudgment(context.WithoutCancel(ctx), j); err != nil {
-		return nil, err
-	}
-	s.add(func(c *Count) {
-		c.Judgments++
-		c.Calls += int64(a.Calls)
-		c.PromptTokens += int64(a.PromptTokens * a.Calls)
-		if a.Coverage < s.MinCoverage {
-			c.Abstained++
-		}
-	})
-	return j, nil
-}
-
-// failed keeps a failure of one question, or gives back an error that ends the
-// job.
-func (s *state) failed(ctx context.Context, w *dataset.Work, slot dataset.Slot, a judge.Answer, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	s.add(func(c *Count) { c.Calls += int64(max(1, a.Calls)) })
-	if llm.Fatal(err) {
-		return err
-	}
-	kind := llm.KindOf(err)
-	if kind == llm.KindNoLogprobs && s.judged() == 0 {
-		return err // the server gives none at all: not a matter of this pair
-	}
-	if kind == "" {
-		return fmt.Errorf("pair %s: %w", w.Pair, err)
-	}
-	if kind.Transient() {
-		if n := s.inARow.Add(1); n >= maxFailures {
-			return fmt.Errorf("%d calls in a row failed, the job stops here and loses nothing: %w", n, err)
-		}
-	}
-	if err := s.Store.AddFailure(context.WithoutCancel(ctx), &dataset.Failure{
-		Pair: w.Pair, Principle: slot.Principle, Judge: s.Job.Judge,
-		Order: slot.Order, Sample: slot.Sample,
-		Kind: string(kind), Message: err.Error(), Created: time.Now(),
-	}); err != nil {
-		return err
-	}
-	s.add(func(c *Count) { c.Failed++ })
-	return nil
 }
 
 func (s *state) judged() int64 {
@@ -237,4 +194,76 @@ func (s *state) add(f func(*Count)) {
 	if s.OnCount != nil {
 		s.OnCount(s.count)
 	}
+}
+
+func (s *state) tell(e Event) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	if s.OnEvent != nil {
+		s.OnEvent(e)
+	}
+}
+
+// good notes that a host is well.
+func (s *state) good() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = time.Now()
+}
+
+// standing counts the hosts that take questions, and those that may again.
+func (s *state) standing() (up, remaining int) {
+	for _, h := range s.hosts {
+		h.mu.Lock()
+		if h.up {
+			up++
+		}
+		if !h.left {
+			remaining++
+		}
+		h.mu.Unlock()
+	}
+	return up, remaining
+}
+
+func (s *state) remaining() int {
+	_, n := s.standing()
+	return n
+}
+
+// waited is how long the run waits when no host is there.
+func (s *state) waited() time.Duration {
+	if s.judged() == 0 {
+		return min(firstPatience, s.Patience)
+	}
+	return s.Patience
+}
+
+// patience gives how much longer the run waits for a host; all tells that none
+// is there.
+func (s *state) patience() (left time.Duration, all bool) {
+	up, _ := s.standing()
+	if up > 0 {
+		return 0, false
+	}
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	return s.waited() - time.Since(last), true
+}
+
+// lost is called when a host is lost. It gives the cause where none is left and
+// the run does not wait.
+func (s *state) lost(cause error) error {
+	up, _ := s.standing()
+	if up > 0 {
+		return nil
+	}
+	s.mu.Lock()
+	s.last = time.Now() // a call may have taken long
+	s.mu.Unlock()
+	if s.waited() <= 0 {
+		return cause
+	}
+	return nil
 }

@@ -1,0 +1,198 @@
+package label
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+)
+
+// mostGroups bounds the groups that a tuner has in flight on one host.
+const mostGroups = 128
+
+// tuner finds how many groups one host should work on at once, from how long
+// its calls take, which are the job's own. With n groups in flight and a mean
+// time of L for a call a host does n/L calls a second (Little's law), so a larger
+// n is the better one as long as it stretches calls by less than its own factor.
+// Calls are compared with such as cost the same otherwise: first ones of a
+// shared prompt with first ones, prompts of one size with their like. A trial
+// that is evidently worse ends after a few calls: two groups at once make some
+// servers three times slower, because each overwrites the other's cached prompt.
+type tuner struct {
+	mu      sync.Mutex
+	level   int // groups in flight: best, or a trial
+	best    int
+	fixed   bool
+	calls   int       // at this level
+	changed time.Time // when the level was set; calls that began before do not count
+	base    times     // at best
+	trial   times
+	seen    float64 // seconds that calls of the trial took
+	usual   float64 // seconds that they would have taken at best
+	k       int     // how many they were
+	factors []float64
+	rest    int       // calls until the next trial, where trials cost nothing
+	until   time.Time // or the time until then, where they do
+	waste   bool      // a trial was much worse
+}
+
+// times are mean durations of calls of each class, in seconds.
+type times map[class]*mean
+
+// class is calls that cost the same, other things being equal.
+type class struct {
+	first bool // of the calls that share a prompt
+	size  int  // number of bits of the prompt's length in bytes
+}
+
+type mean struct {
+	n int
+	x float64
+}
+
+func (m *mean) add(x float64) {
+	m.n = min(m.n+1, 256) // so that it follows a server that changes
+	m.x += (x - m.x) / float64(m.n)
+}
+
+func (t times) add(c class, x float64) {
+	m := t[c]
+	if m == nil {
+		m = &mean{}
+		t[c] = m
+	}
+	m.add(x)
+}
+
+// The rules of a trial.
+const (
+	tuneAfter   = 3                // calls before the first trial, after one that may have loaded the model
+	tuneLeast   = 4                // calls before any verdict
+	tuneWorse   = 0.75             // gain below which a trial ends at once
+	tuneBetter  = 1.05             // gain that a larger number must bring
+	tuneAgain   = 15 * time.Minute // between trials that cost something
+	tuneForFree = 100              // calls for each group between trials that cost nothing
+)
+
+func newTuner(fixed int) *tuner {
+	t := &tuner{level: max(1, fixed), fixed: fixed > 0}
+	t.best = t.level
+	t.restart()
+	return t
+}
+
+// restart begins anew, for a host that was away.
+func (t *tuner) restart() {
+	if !t.fixed {
+		t.level, t.best = 1, 1
+	}
+	t.base, t.trial, t.calls, t.waste = times{}, times{}, -1, false // the first call may load the model
+	t.factors, t.rest, t.until = []float64{2}, tuneAfter, time.Time{}
+	t.changed = time.Now()
+}
+
+// groups gives how many groups may be in flight.
+func (t *tuner) groups() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.level
+}
+
+// away says that the host was away.
+func (t *tuner) away() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.restart()
+}
+
+// saw takes in a call and tells whether the number of groups has changed.
+func (t *tuner) saw(first bool, size int, began, ended time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fixed || began.Before(t.changed) {
+		return false
+	}
+	t.calls++
+	if t.calls == 0 {
+		return false
+	}
+	c, took := class{first, bits.Len(uint(size))}, ended.Sub(began).Seconds()
+	if t.level == t.best {
+		t.base.add(c, took)
+		if t.calls < t.rest || ended.Before(t.until) {
+			return false
+		}
+		return t.try(ended)
+	}
+	t.trial.add(c, took)
+	if m := t.base[c]; m != nil {
+		t.seen += took
+		t.usual += m.x
+		t.k++
+	}
+	return t.judge(ended)
+}
+
+// try begins the next trial, if there is one.
+func (t *tuner) try(now time.Time) bool {
+	for len(t.factors) > 0 {
+		f := t.factors[0]
+		t.factors = t.factors[1:]
+		if n := min(mostGroups, int(float64(t.best)*f)); n > t.best {
+			t.set(n, now)
+			return true
+		}
+	}
+	// All is tried. Larger numbers are tried again later, for servers change.
+	t.factors = []float64{2, 1.5}
+	t.calls, t.rest = 0, tuneForFree*t.best
+	if t.waste {
+		t.until = now.Add(tuneAgain)
+	}
+	return false
+}
+
+func (t *tuner) set(n int, now time.Time) {
+	t.level, t.changed = n, now
+	t.calls, t.k, t.seen, t.usual, t.trial = 0, 0, 0, 0, times{}
+}
+
+// judge ends a trial as soon as its outcome is clear.
+func (t *tuner) judge(now time.Time) bool {
+	if t.k < tuneLeast || t.seen <= 0 {
+		// A trial whose calls are like none before says nothing.
+		if t.calls < 8*t.level+16 {
+			return false
+		}
+		t.k, t.seen, t.usual = tuneLeast, 1, 1
+	}
+	factor := float64(t.level) / float64(t.best)
+	gain := factor * t.usual / t.seen
+	switch {
+	case gain < tuneWorse:
+	case t.k >= t.level && gain > 1+(factor-1)/2: // at least half of what can be had
+		t.accept(factor, gain, now)
+		return true
+	case t.k < max(2*t.level, 16):
+		return false
+	case gain > tuneBetter:
+		t.accept(factor, gain, now)
+		return true
+	}
+	t.waste = t.waste || gain < 0.9
+	t.set(t.best, now)
+	t.rest = 0
+	t.try(now)
+	return true
+}
+
+// accept makes the trial's number the best one, and goes on from there: in
+// larger steps where the server has shown no strain.
+func (t *tuner) accept(factor, gain float64, now time.Time) {
+	t.best, t.base = t.level, t.trial
+	t.factors = []float64{2, 1.5}
+	if gain > 0.9*factor && factor >= 2 {
+		t.factors = []float64{4, 2, 1.5}
+	}
+	t.rest = 0
+	t.try(now)
+}
