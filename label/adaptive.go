@@ -3,6 +3,7 @@ package label
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"iter"
 	"math"
 	"slices"
@@ -19,9 +20,9 @@ const (
 	// DefaultRisk is the flip probability at which the rule stops.
 	DefaultRisk = 0.05
 
-	// audited is one pair in how many that is asked in full whatever the rule
+	// AuditOneIn is one pair in how many that is asked in full whatever the rule
 	// says, so that what the rule would have done can be held against the truth.
-	audited = 20
+	AuditOneIn = 20
 	// fitPairs bounds the pairs that a model is fitted to.
 	fitPairs = 1000
 	// A question whose prefix is held costs about as much as reading this many
@@ -73,6 +74,11 @@ type Adaptive struct {
 
 // prepare reads what the judge has said before.
 func (a *Adaptive) prepare(ctx context.Context, job dataset.Job) error {
+	return a.prepareWith(ctx, job, func([]dataset.Judgment) {})
+}
+
+// prepareWith is prepare; each sees the judgments of every pair that is read.
+func (a *Adaptive) prepareWith(ctx context.Context, job dataset.Job, each func([]dataset.Judgment)) error {
 	a.rule, a.of = dataset.RuleHash(a.Weights), map[dataset.Hash]int{}
 	a.set = Settings{Rule: LogOdds, MinCoverage: a.MinCoverage, Weights: a.Weights}
 	for i, p := range job.Principles {
@@ -82,7 +88,10 @@ func (a *Adaptive) prepare(ctx context.Context, job dataset.Job) error {
 		if err != nil {
 			return err
 		}
-		a.learn(js)
+		if len(js) > 0 {
+			a.learn(js)
+			each(js)
+		}
 	}
 	return nil
 }
@@ -115,9 +124,6 @@ func (a *Adaptive) row(js []dataset.Judgment) (z []float64, full bool) {
 
 // learn takes what is known of a pair into account.
 func (a *Adaptive) learn(js []dataset.Judgment) {
-	if len(js) == 0 {
-		return
-	}
 	z, full := a.row(js)
 	known := false
 	for _, x := range z {
@@ -159,7 +165,7 @@ func (a *Adaptive) current() *Model {
 
 // Audited tells whether a pair is one of those that are asked in full whatever
 // the rule says: one in twenty, by its hash.
-func Audited(pair dataset.Hash) bool { return pair[15]%audited == 0 }
+func Audited(pair dataset.Hash) bool { return binary.BigEndian.Uint32(pair[12:])%AuditOneIn == 0 }
 
 // adaptivePair asks the open questions of one pair until the rule stops.
 func (s *state) adaptivePair(ctx context.Context, w dataset.Work, stop <-chan struct{}) error {
@@ -383,3 +389,43 @@ func mostNoise(again []int, seen []Seen, samples []counts, votes, full int) []in
 	slices.SortStableFunc(out, func(a, b int) int { return cmp.Compare(gain(b), gain(a)) })
 	return out[:(len(out)+3)/4]
 }
+
+// Audit runs the rule over pairs that this judge was asked in full, with what
+// it has learned, and says what it would have done: over those that are asked in
+// full for this purpose, or over all of them, which is only fair as long as the
+// rule has stopped none. It reports false where there are too few.
+func (a *Adaptive) Audit(ctx context.Context, job dataset.Job, only bool) (Replay, bool, error) {
+	fresh := &Adaptive{Store: a.Store, Risk: a.Risk, Weights: a.Weights, MinCoverage: a.MinCoverage}
+	var rows [][]float64
+	if err := fresh.prepareWith(ctx, job, func(js []dataset.Judgment) {
+		z, full := fresh.row(js)
+		if !full || only && !Audited(js[0].Pair) {
+			return
+		}
+		for i, x := range z {
+			if math.IsNaN(x) && a.Weights[job.Principles[i]] > 0 {
+				return // the judge abstained
+			}
+		}
+		rows = append(rows, z)
+	}); err != nil {
+		return Replay{}, false, err
+	}
+	m := fresh.current()
+	if m == nil || len(rows) == 0 {
+		return Replay{}, false, nil
+	}
+	weights := make([]float64, len(job.Principles))
+	for i, p := range job.Principles {
+		weights[i] = a.Weights[p]
+	}
+	var r Replay
+	for _, z := range rows {
+		m.Replay(&r, z, weights, a.Risk, Cost{Reread: auditReread})
+	}
+	return r, true, nil
+}
+
+// auditReread is the cost of changing the order for pairs whose texts are not
+// at hand.
+const auditReread = 4
