@@ -17,7 +17,7 @@ import (
 func (a *app) constitutionCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "constitution",
-		Usage: "show, check, compare and import principles",
+		Usage: "show, check, compare and import principles, and see how they vote",
 		Subcommands: []*urfave.Command{
 			{
 				Name:        "show",
@@ -52,6 +52,7 @@ func (a *app) constitutionCommand() *urfave.Command {
 				Flags:  []urfave.Flag{outFlag("write the TOML")},
 				Action: a.runConstitutionImport,
 			},
+			a.constitutionStats(),
 		},
 	}
 }

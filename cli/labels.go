@@ -21,8 +21,13 @@ func (a *app) labelsCommand() *urfave.Command {
 			"first, z = (s1 - s2)/2 is the preference and (s1 + s2)/2 the position bias.\n" +
 			"logodds: P(a) = sigmoid of the weighted mean of z. mean: weighted mean of the two\n" +
 			"orders' probabilities. vote: weighted share of z > 0, ties half.\n\n" +
+			"Of several judges one has to be named by --judge, or they are pooled (--judge A=2\n" +
+			"--judge B, or --pool for all): for each principle, their z, probabilities and biases\n" +
+			"are averaged by the judges' weights over those that count, and then the rule applies.\n" +
+			"--min-margin looks at the margin after --temperature.\n\n" +
 			"--json prints one line each: pair, prompt, chosen, rejected, p, margin,\n" +
-			"position_bias, same_slot_rate, coverage, principles {ID: P(chosen)}.\n" + exitHelp,
+			"position_bias, same_slot_rate, coverage, principles {ID: P(chosen)}; of a pool also\n" +
+			"judges, the number of those that count.\n" + exitHelp,
 		Flags:  append(readingFlags(), outFlag("write the JSON Lines")),
 		Action: a.runLabels,
 	}
@@ -38,7 +43,8 @@ type labelsJSON struct {
 	PositionBias eval.Figure          `json:"position_bias"`
 	SameSlotRate eval.Figure          `json:"same_slot_rate"`
 	Coverage     float64              `json:"coverage"`
-	Abstained    int                  `json:"abstained"` // principles
+	Abstained    int                  `json:"abstained"`        // principles
+	Judges       int                  `json:"judges,omitempty"` // of a pool, those that count
 	Principles   map[string]float64   `json:"principles"`
 }
 
@@ -49,6 +55,9 @@ func (r *reading) line(l labelled) labelsJSON {
 		P: l.Label.P, Margin: l.Margin, Coverage: l.Coverage, Abstained: l.Abstained,
 		PositionBias: eval.Figure(l.Bias), SameSlotRate: eval.Figure(l.SameSlotRate),
 		Principles: map[string]float64{},
+	}
+	if len(r.judges) > 1 {
+		out.Judges = l.Judges
 	}
 	swap := out.P < 0.5
 	if swap {
@@ -107,7 +116,7 @@ func (a *app) runLabels(c *urfave.Context) error {
 
 // say tells what became of the pairs that were read.
 func (r *reading) say(_ context.Context, a *app, c *urfave.Context, n int) {
-	a.note(c, "%d labels by %s; of %d judged pairs %d abstain and %d are below the margin", n, r.judge.Model, r.pairs, r.abstained, r.narrow)
+	a.note(c, "%d labels by %s; of %d judged pairs %d abstain and %d are below the margin", n, r.names(), r.pairs, r.abstained, r.narrow)
 	if r.pairs == 0 {
 		a.note(c, "no judgments under the principles of %s: they may have been made under others (--constitution, --principle)", r.con.File)
 	}

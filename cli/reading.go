@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/BurntSushi/toml"
 	urfave "github.com/urfave/cli/v2"
@@ -23,20 +22,22 @@ import (
 
 // readingFlags are the options of every command that reads labels.
 func readingFlags() []urfave.Flag {
-	return []urfave.Flag{
+	return append(votingFlags(),
+		&urfave.Float64Flag{Name: "min-margin", Usage: "leave out labels whose margin |2p − 1| is below `X`"},
+		&urfave.Float64Flag{Name: "temperature", Value: 1, Usage: "divide the labels' log-odds by `T`: p = sigmoid(z/T), for mean sigmoid(logit(p)/T); no label changes sides; not for vote"},
+	)
+}
+
+// votingFlags say which judgments count and how much.
+func votingFlags() []urfave.Flag {
+	return append([]urfave.Flag{
 		&urfave.StringFlag{Name: "aggregate", Value: string(label.LogOdds), Usage: "how principles become one label: logodds, mean or vote (`RULE`)"},
 		&urfave.StringFlag{Name: "weights", Usage: "weights by principle id, TOML or JSON, instead of the constitution's (`FILE`)"},
-		&urfave.Float64Flag{Name: "min-margin", Usage: "leave out labels whose margin |2p − 1| is below `X`"},
 		minCoverageFlag(),
 		&urfave.IntFlag{Name: "orders", Value: 2, Usage: "with `1`, a principle counts that was asked in one order only"},
 		principleFlag(),
-		judgeFlag(),
 		sourceFlag(),
-	}
-}
-
-func judgeFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "judge", Usage: "the judge, where the database holds several: its `ID` (as many digits as it takes) or model name"}
+	}, judgesFlags()...)
 }
 
 func sourceFlag() urfave.Flag {
@@ -46,13 +47,14 @@ func sourceFlag() urfave.Flag {
 // settings are how labels are read from judgments.
 type settings struct {
 	rule        label.Rule
+	temperature float64 // 0 is 1
 	minCoverage float64
 	oneOrder    bool
 	weights     map[string]float64 // by principle id; nil takes the principles' own
 }
 
 func (s settings) of(ps []constitution.Principle) label.Settings {
-	set := label.Settings{Rule: s.rule, MinCoverage: s.minCoverage, OneOrder: s.oneOrder, Weights: map[dataset.Hash]float64{}}
+	set := label.Settings{Rule: s.rule, Temperature: s.temperature, MinCoverage: s.minCoverage, OneOrder: s.oneOrder, Weights: map[dataset.Hash]float64{}}
 	for i := range ps {
 		w := ps[i].Weight
 		if s.weights != nil {
@@ -65,8 +67,8 @@ func (s settings) of(ps []constitution.Principle) label.Settings {
 
 // reading is the labels that a command asked for.
 type reading struct {
-	store     *store.Store
-	judge     store.JudgeInfo
+	store *store.Store
+	*panel
 	filter    store.Filter
 	set       label.Settings
 	ids       map[dataset.Hash]string // of principles
@@ -83,7 +85,7 @@ type labelled struct {
 	label.Label
 }
 
-// reading opens what the flags of readingFlags name.
+// reading opens what the flags of readingFlags, or of votingFlags, name.
 func (a *app) reading(c *urfave.Context) (*reading, error) {
 	rule, err := label.ParseRule(c.String("aggregate"))
 	if err != nil {
@@ -92,6 +94,15 @@ func (a *app) reading(c *urfave.Context) (*reading, error) {
 	set := settings{rule: rule, minCoverage: c.Float64("min-coverage"), oneOrder: c.Int("orders") == 1}
 	if c.Int("orders") != 1 && c.Int("orders") != 2 {
 		return nil, usagef("--orders %d: use 1 or 2", c.Int("orders"))
+	}
+	if c.IsSet("temperature") {
+		set.temperature = c.Float64("temperature")
+		switch {
+		case !(set.temperature > 0) || math.IsInf(set.temperature, 1):
+			return nil, usagef("--temperature %v is not a number above 0", set.temperature)
+		case rule == label.Vote && set.temperature != 1:
+			return nil, hinted(usagef("--temperature: a share of votes has no log-odds to divide"), "use --aggregate logodds or mean")
+		}
 	}
 	con, ps, err := a.principles(c)
 	if err != nil {
@@ -107,10 +118,11 @@ func (a *app) reading(c *urfave.Context) (*reading, error) {
 		return nil, err
 	}
 	r := &reading{store: st, con: con, set: set.of(ps), ids: map[dataset.Hash]string{}, minMargin: c.Float64("min-margin")}
-	if r.judge, err = a.oneJudge(c, st); err != nil {
+	if r.panel, err = a.panel(c, st); err != nil {
 		return nil, err
 	}
-	r.filter = store.Filter{Judge: r.judge.Hash, Source: c.String("source")}
+	r.set.Judges = r.byHash()
+	r.filter = store.Filter{Judge: r.judges[0].Hash, Pool: r.others(), Source: c.String("source")}
 	if err := checkSource(c, st); err != nil {
 		return nil, err
 	}
@@ -156,37 +168,6 @@ func readWeights(file string, ps []constitution.Principle) (map[string]float64, 
 	}
 	return w, nil
 }
-
-// oneJudge gives the judge that --judge names, or the only one there is.
-func (a *app) oneJudge(c *urfave.Context, st *store.Store) (store.JudgeInfo, error) {
-	all, err := st.Judges(c.Context)
-	if err != nil {
-		return store.JudgeInfo{}, err
-	}
-	name := c.String("judge")
-	var found []store.JudgeInfo
-	for _, j := range all {
-		if j.Judgments > 0 && (name == "" || strings.HasPrefix(j.Hash.String(), name) || j.Model == name) {
-			found = append(found, j)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0 && name != "":
-		return store.JudgeInfo{}, hinted(usagef("no judge %q has judged anything in %s", name, c.String("db")), "cai status lists the judges")
-	case len(found) == 0:
-		return store.JudgeInfo{}, hinted(fmt.Errorf("%s holds no judgments", c.String("db")), "cai label makes them")
-	}
-	var list strings.Builder
-	for _, j := range found {
-		fmt.Fprintf(&list, "\n  %s  %s, %s, %d judgments", shortID(j.Hash), j.Model, j.Mode, j.Judgments)
-	}
-	return store.JudgeInfo{}, hinted(usagef("%d judges have judged here:%s", len(found), list.String()), "name one with --judge ID")
-}
-
-// shortID is enough of a hash to name it.
-func shortID(h dataset.Hash) string { return h.String()[:12] }
 
 // checkSource refuses a --source that the store has not seen.
 func checkSource(c *urfave.Context, st *store.Store) error {
@@ -251,13 +232,18 @@ type trust struct {
 	AtChance *bool `json:"at_chance,omitempty"`
 }
 
+// trustPairs bounds the pairs whose labels are compared with their sources, so
+// that memory does not grow with the store; the intervals are narrow by then.
+const trustPairs = 50_000
+
 // trust reads labels and measures them.
 func (a *app) trust(ctx context.Context, st *store.Store, f store.Filter, set label.Settings) (trust, error) {
 	r := &reading{store: st, filter: f, set: set}
 	var t trust
 	var bias, same float64
 	var both int64
-	var margins sync.Map
+	var asked *dataset.Pair // the last pair given to eval.Run, which asks about it at once
+	var margin float64
 	pairs := func(yield func(*dataset.Pair, error) bool) {
 		for l, err := range r.labels(ctx) {
 			if err != nil {
@@ -270,17 +256,19 @@ func (a *app) trust(ctx context.Context, st *store.Store, f store.Filter, set la
 				same += l.SameSlotRate
 				both++
 			}
-			p := &dataset.Pair{Prompt: l.Prompt, First: l.A, Second: l.B, P: l.Judged.P}
-			margins.Store(p, logit(l.Label.P))
-			if !yield(p, nil) {
+			asked = &dataset.Pair{Prompt: l.Prompt, First: l.A, Second: l.B, P: l.Judged.P}
+			margin = logit(l.Label.P)
+			if !yield(asked, nil) {
 				return
 			}
 		}
 	}
 	set1, err := eval.Run(ctx, "source", pairs, marginOf(func(p *dataset.Pair) float64 {
-		m, _ := margins.LoadAndDelete(p)
-		return m.(float64)
-	}), eval.Options{})
+		if p != asked {
+			return math.NaN()
+		}
+		return margin
+	}), eval.Options{Sample: trustPairs})
 	if err != nil {
 		return t, err
 	}
@@ -312,7 +300,7 @@ func (t *trust) print(w io.Writer) {
 	if h == nil {
 		return
 	}
-	fmt.Fprintf(w, "against the chosen replies of the input: accuracy %s %s over %d pairs; %s\n", h.Accuracy, h.CI, h.N, baselineText(h.Figures))
+	fmt.Fprintf(w, "against the chosen replies of the input: accuracy %s %s over %d pairs%s; %s\n", h.Accuracy, h.CI, h.N, sampleText(h), baselineText(h.Figures))
 	switch {
 	case *t.AtChance:
 		fmt.Fprintln(w, "the judge cannot be told from chance on these pairs: do not rely on its labels")
@@ -321,6 +309,14 @@ func (t *trust) print(w io.Writer) {
 	case h.DeltaCI[0] <= 0:
 		fmt.Fprintf(w, "the judge is above chance, but not surely better than %q\n", h.BestBaseline)
 	}
+}
+
+// sampleText tells where figures are over some of the pairs only.
+func sampleText(s *eval.Set) string {
+	if s.SampledFrom == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (prompts drawn by hash, of %d pairs)", s.SampledFrom)
 }
 
 // baselineText lists the accuracies of the null baselines.

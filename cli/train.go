@@ -122,7 +122,7 @@ func (a *app) runTrain(c *urfave.Context) error {
 	}
 	if r != nil {
 		model.Metadata.ConstitutionHash = r.con.Hash()
-		model.Metadata.Judge = r.judge.Hash.String()
+		model.Metadata.Judge = r.hashes()
 	}
 	if err := model.Save(c.String("out")); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 	fmt.Fprintf(a.Out, "holdout of %d pairs, %d prompts: accuracy %s %s; %s\n", h.N, h.Prompts, h.Accuracy, h.CI, baselineText(h.Figures))
 	fmt.Fprintf(a.Out, "log loss %s (chance 0.693), ECE %s, length Spearman %s\n", h.LogLoss, h.ECE, h.LengthSpearman)
 	if r != nil {
-		fmt.Fprintf(a.Out, "the labels are those of %s: the figures tell how well the model agrees with it\n", printable(r.judge.Model))
+		fmt.Fprintf(a.Out, "the labels are those of %s: the figures tell how well the model agrees with it\n", printable(r.names()))
 	}
 	verdict(a.Out, "the model", h.Figures)
 }
