@@ -243,16 +243,18 @@ func (p *pairState) all(ctx context.Context, stop <-chan struct{}) (bool, error)
 // ask asks the next sample of principles in one order.
 func (p *pairState) ask(ctx context.Context, stop <-chan struct{}, o dataset.Order, batch []int) (bool, error) {
 	for _, k := range batch {
-		sample := -1
-		for _, slot := range p.w.Slots {
-			if slot.Principle == p.Job.Principles[k] && slot.Order == o && !p.asked[slot] && (sample < 0 || slot.Sample < sample) {
-				sample = slot.Sample
+		// The first sample that is open in either order, so that the orders keep
+		// level.
+		slot, found := dataset.Slot{}, false
+		for _, open := range p.w.Slots {
+			if open.Principle == p.Job.Principles[k] && !p.asked[open] && (!found || open.Sample < slot.Sample) {
+				slot, found = open, true
 			}
 		}
-		if sample < 0 {
+		slot.Order = o
+		if !found || !slices.Contains(p.w.Slots, slot) || p.asked[slot] {
 			continue
 		}
-		slot := dataset.Slot{Principle: p.Job.Principles[k], Order: o, Sample: sample}
 		if done, err := p.one(ctx, stop, slot); !done {
 			return false, err
 		}
@@ -290,14 +292,17 @@ func (p *pairState) decide(m *Model, a *Adaptive, cost Cost) (flip float64, batc
 	samples := p.samples()
 	// A principle is fresh until it has an answer in both orders, and can be
 	// asked again where it could have more.
-	var fresh, again []int
+	var half, fresh, again []int
 	for k, h := range p.Job.Principles {
 		w, n := a.Weights[h], samples[k]
 		seen[k] = Seen{Z: z[k], Weight: w}
 		ab, ba := p.isOpen(h, dataset.OrderAB, a.Votes > 0), p.isOpen(h, dataset.OrderBA, a.Votes > 0)
 		switch {
 		case w <= 0:
-		case (n.n[0] == 0 || n.n[1] == 0) && (ab || n.n[0] > 0) && (ba || n.n[1] > 0):
+		case n.n[0] == 0 && n.n[1] > 0 && ab, n.n[1] == 0 && n.n[0] > 0 && ba:
+			half = append(half, k) // the job was stopped between the orders
+			fallthrough
+		case n.n[0] == 0 && n.n[1] == 0 && ab && ba:
 			fresh = append(fresh, k)
 		case (ab || ba) && a.Votes > 0 && !math.IsNaN(z[k]):
 			seen[k].Noise = n.noise(a.Votes, p.Job.Samples)
@@ -309,6 +314,8 @@ func (p *pairState) decide(m *Model, a *Adaptive, cost Cost) (flip float64, batc
 	o := m.Outlook(seen)
 	flip = o.Flip()
 	switch {
+	case len(half) > 0:
+		return flip, half
 	case flip <= a.Risk:
 		return flip, nil
 	case len(fresh) > 0:

@@ -126,32 +126,38 @@ type Cost struct {
 // Cov(S, z_k)² / Var(z_k): for a normal S that is also the one after which the
 // expected probability of a flip is smallest, and it does not depend on the
 // answer. How many are asked before the rule looks again is decided by what
-// they cost. A batch of b costs Reread + 2b; if the rule does not stop after
-// it, all the rest is assumed to be asked in one further batch.
+// they cost: a batch of b costs Reread + 2b, and b is the size for which batches
+// of b until the rule stops cost least, each weighted by the probability that
+// it is needed.
 func (o *Outlook) Next(open []int, risk float64, c Cost) []int {
 	order, variance := o.ranked(open)
 	total := o.variance()
 	if total <= 0 || len(order) <= 1 {
 		return order
 	}
+	// on[n] is the probability that the rule does not stop after n principles:
+	// the mean is then normal around today's with the variance that was gained,
+	// and it stops where that is further from 0 than q times what is left.
 	q := normalQuantile(1 - risk)
+	on := make([]float64, len(order))
+	on[0] = 1
+	for n := 1; n < len(order); n++ {
+		left := math.Max(0, variance[n-1]) * o.inflate
+		gained := math.Max(0, total-variance[n-1]) * o.inflate
+		edge := q * math.Sqrt(left)
+		switch {
+		case gained > 0:
+			sd := math.Sqrt(gained)
+			on[n] = normalCDF((edge-o.Mean)/sd) - normalCDF((-edge-o.Mean)/sd)
+		case math.Abs(o.Mean) <= edge:
+			on[n] = 1
+		}
+	}
 	best, least := len(order), math.Inf(1)
 	for b := 1; b <= len(order); b++ {
-		left := math.Max(0, variance[b-1]) * o.inflate
-		gained := math.Max(0, total-variance[b-1]) * o.inflate
-		// After the batch the mean is normal around today's with the variance
-		// that was gained; the rule stops where it is further than q·left from 0.
-		edge := q * math.Sqrt(left)
-		go1 := 1.0
-		if gained > 0 {
-			sd := math.Sqrt(gained)
-			go1 = normalCDF((edge-o.Mean)/sd) - normalCDF((-edge-o.Mean)/sd)
-		} else if math.Abs(o.Mean) > edge {
-			go1 = 0
-		}
-		cost := c.Reread + 2*float64(b)
-		if rest := len(order) - b; rest > 0 {
-			cost += go1 * (c.Reread + 2*float64(rest))
+		var cost float64
+		for n := 0; n < len(order); n += b {
+			cost += on[n] * (c.Reread + 2*float64(min(b, len(order)-n)))
 		}
 		if cost < least-1e-9 {
 			best, least = b, cost
