@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -27,11 +28,18 @@ func (a *app) labelCommand() *urfave.Command {
 			"pair is judged under each principle in both orders, one answer token a question, and\n" +
 			"every answer is in the database before the next question is put. Started again, the\n" +
 			"same command goes on where it was; when all is judged it makes no call.\n\n" +
+			"--adaptive asks a pair under some of the principles, always in both orders, and goes on\n" +
+			"only while the label of all of them could well be another one. It learns how the\n" +
+			"principles go together from the first 20 pairs, which are asked in full, as is one in\n" +
+			"twenty after that, to check. Its labels keep their side; their p is that of the\n" +
+			"principles that were asked. Without --adaptive, the rest is asked later.\n\n" +
 			"Questions that failed are kept with their reason and left alone until --retry-failed.\n" +
 			"Ctrl-C finishes what is in flight; a second Ctrl-C gives that up, too.\n\n" +
 			"--json prints pairs, judgments, reused, failed, abstained, calls, prompt_tokens,\n" +
 			"seconds, and what the labels are worth: position_bias, same_slot_rate and, where the\n" +
-			"input says which reply was chosen, accuracy with its 95 % interval beside baselines.\n" + exitHelp,
+			"input says which reply was chosen, accuracy with its 95 % interval beside baselines.\n" +
+			"With --adaptive also saved (questions that are left out), stopped_early (their pairs)\n" +
+			"and audit; with --dry-run, expected: the questions that will be asked.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			principleFlag(),
 			&urfave.IntFlag{Name: "orders", Value: 2, Usage: "ask each pair in both orders, or in `1`: half the calls, and the position bias stays in the labels"},
@@ -45,7 +53,7 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
 			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked, and ask nothing"},
 			minCoverageFlag(),
-		}, append(spreadFlags(), inputFlags()...)...),
+		}, slices.Concat(adaptiveFlags(), spreadFlags(), inputFlags())...),
 		Action: a.runLabel,
 	}
 }
@@ -67,6 +75,7 @@ type labelJSON struct {
 	Identical    int64   `json:"identical"`
 	Judge        string  `json:"judge"`
 	Model        string  `json:"model"`
+	*adaptiveJSON
 	trust
 }
 
@@ -84,6 +93,7 @@ type labelRun struct {
 	judge      *judge.Judge
 	plan       dataset.Plan // before the run
 	identical  int64
+	adaptive   *adaptiveRun // nil without --adaptive
 	started    time.Time
 }
 
@@ -140,6 +150,9 @@ func (l *labelRun) check() error {
 		return usagef("--mode %q is not known: use %s or %s", c.String("mode"), judge.ModeToken, judge.ModeVote)
 	}
 	if _, err := jobs(c); err != nil {
+		return err
+	}
+	if err := checkAdaptive(c); err != nil {
 		return err
 	}
 	_, err := shapeOf(c)
@@ -249,6 +262,9 @@ func (l *labelRun) use(mode string) error {
 	if l.plan, err = l.store.Plan(l.c.Context, l.job); err != nil {
 		return err
 	}
+	if err := l.adapt(l.c.Context, mode); err != nil {
+		return err
+	}
 	longest := 0
 	for i := range l.principles {
 		longest = max(longest, len(l.principles[i].Compare))
@@ -261,6 +277,9 @@ func (l *labelRun) pending() int64 {
 	n := l.plan.Wanted - l.plan.Done
 	if !l.job.RetryFailed {
 		n -= l.plan.Failed
+	}
+	if l.adaptive != nil {
+		n -= l.adaptive.saved.Questions
 	}
 	return n
 }
@@ -297,8 +316,11 @@ func (l *labelRun) ask() (label.Count, error) {
 			if n.Failed > 0 {
 				note = fmt.Sprintf("%d failed", n.Failed)
 			}
-			p.set(n.Judgments+n.Failed, note)
+			p.set(n.Judgments+n.Failed+n.Saved, note)
 		},
+	}
+	if l.adaptive != nil {
+		r.Store, r.Adaptive = l.adaptive.store, l.adaptive.rule
 	}
 	said := make(chan struct{})
 	go func() {
@@ -316,15 +338,25 @@ func (l *labelRun) ask() (label.Count, error) {
 
 func (l *labelRun) dryRun() error {
 	secs := ""
+	var err error
 	if l.app.Env.Out != nil && l.c.Bool("json") {
-		return l.app.writeJSON(labelJSON{
+		out := labelJSON{
 			Pairs: l.plan.Pairs, Reused: l.plan.Done, Failed: l.plan.Failed, Pending: l.pending(),
 			Identical: l.identical, Judge: l.job.Judge.String(), Model: l.model.id.Model,
 			Seconds: time.Since(l.started).Seconds(),
-		})
+		}
+		if out.adaptiveJSON, err = l.forecast(); err != nil {
+			return err
+		}
+		return l.app.writeJSON(out)
 	}
 	fmt.Fprintf(l.app.Out, "%d pairs × %d principles × %d orders = %d questions: %d judged, %d failed before, %d to ask%s\n",
 		l.plan.Pairs, len(l.principles), len(l.job.Orders), l.plan.Wanted, l.plan.Done, l.plan.Failed, l.pending(), secs)
+	f, err := l.forecast()
+	if err != nil || f == nil {
+		return err
+	}
+	f.printForecast(l.app.Out)
 	return nil
 }
 
@@ -342,6 +374,12 @@ func (l *labelRun) report(n label.Count) error {
 		Seconds: time.Since(l.started).Seconds(), Pending: after.Wanted - after.Done - after.Failed,
 		Identical: l.identical, Judge: l.job.Judge.String(), Model: l.model.id.Model,
 	}
+	if l.adaptive != nil {
+		if out.adaptiveJSON, err = l.adaptive.report(ctx, l.job); err != nil {
+			return err
+		}
+		out.Pending -= out.Saved
+	}
 	set := settings{rule: label.LogOdds, minCoverage: c.Float64("min-coverage"), oneOrder: c.Int("orders") == 1}
 	out.trust, err = a.trust(ctx, l.store, l.judgedFilter(), set.of(l.principles))
 	if err != nil {
@@ -354,6 +392,9 @@ func (l *labelRun) report(n label.Count) error {
 	} else {
 		fmt.Fprintf(a.Out, "%d pairs: %d judgments, %d reused, %d failed, %d abstained; %d calls, %d prompt tokens, %.1f s\n",
 			out.Pairs, out.Judgments, out.Reused, out.Failed, out.Abstained, out.Calls, out.PromptTokens, out.Seconds)
+		if out.adaptiveJSON != nil {
+			out.adaptiveJSON.print(a.Out)
+		}
 		out.trust.print(a.Out)
 	}
 	if out.Failed > 0 {

@@ -20,7 +20,8 @@ func (a *app) statusCommand() *urfave.Command {
 		Name:  "status",
 		Usage: "what is in the database, what is pending, what failed and why",
 		Description: "Pending is what the principles in use, or those named by --principle, still lack in\n" +
-			"both orders, for each judge that has judged pairs of a file. --json prints one object.\n" + exitHelp,
+			"both orders, for each judge that has judged pairs of a file, without what cai label\n" +
+			"--adaptive has left out, which is saved. --json prints one object.\n" + exitHelp,
 		Flags:  []urfave.Flag{principleFlag(), judgeFlag(), sourceFlag()},
 		Action: a.runStatus,
 	}
@@ -35,6 +36,7 @@ type progressJSON struct {
 	Wanted  int64        `json:"wanted"`
 	Done    int64        `json:"done"`
 	Failed  int64        `json:"failed"`
+	Saved   int64        `json:"saved"` // left out by cai label --adaptive, at any risk
 	Pending int64        `json:"pending"`
 }
 
@@ -94,6 +96,7 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 	for i := range ps {
 		job.Principles = append(job.Principles, ps[i].Hash())
 	}
+	rule := dataset.RuleHash(settings{}.of(ps).Weights)
 	out := []progressJSON{}
 	for _, f := range files {
 		if source != "" && f.Name != source {
@@ -111,8 +114,13 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 			if p.Done+p.Failed == 0 {
 				continue
 			}
+			saved, err := st.Saved(ctx, job, rule, 1)
+			if err != nil {
+				return nil, err
+			}
 			out = append(out, progressJSON{
-				f.Name, j.Hash, j.Model, p.Pairs, p.Wanted, p.Done, p.Failed, p.Wanted - p.Done - p.Failed,
+				f.Name, j.Hash, j.Model, p.Pairs, p.Wanted, p.Done, p.Failed, saved.Questions,
+				p.Wanted - p.Done - p.Failed - saved.Questions,
 			})
 		}
 	}
@@ -136,9 +144,9 @@ func (a *app) printStatus(s *statusJSON) {
 		}
 	}
 	if len(s.Progress) > 0 {
-		fmt.Fprintln(w, "\nFILE\tJUDGE\tMODEL\tWANTED\tDONE\tFAILED\tPENDING")
+		fmt.Fprintln(w, "\nFILE\tJUDGE\tMODEL\tWANTED\tDONE\tFAILED\tSAVED\tPENDING")
 		for _, p := range s.Progress {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", printable(p.Source), shortID(p.Judge), printable(p.Model), p.Wanted, p.Done, p.Failed, p.Pending)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", printable(p.Source), shortID(p.Judge), printable(p.Model), p.Wanted, p.Done, p.Failed, p.Saved, p.Pending)
 		}
 	}
 	if len(s.Failures) > 0 {
