@@ -83,7 +83,7 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	reply := &Reply{}
 	var text, thinking strings.Builder
 	done, reason, by := false, "", ""
-	err := o.api(h).Chat(ctx, req, func(p api.ChatResponse) error {
+	err := o.stream(ctx, h, req, func(p *chatLine) error {
 		text.WriteString(p.Message.Content)
 		thinking.WriteString(p.Message.Thinking)
 		for _, l := range p.Logprobs {
