@@ -33,6 +33,10 @@ func (a *app) labelCommand() *urfave.Command {
 			"principles go together from the first 20 pairs, which are asked in full, as is one in\n" +
 			"twenty after that, to check. Its labels keep their side; their p is that of the\n" +
 			"principles that were asked. Without --adaptive, the rest is asked later.\n\n" +
+			"--dry-run shows the plan: for each principle the questions and what is done of them, the\n" +
+			"calls, their prompt tokens and, once this judge has judged something, the time, at the\n" +
+			"pace of its stored calls. It needs no server where the database knows the judge. With\n" +
+			"--json it stands under plan.\n\n" +
 			"Questions that failed are kept with their reason and left alone until --retry-failed.\n" +
 			"Ctrl-C finishes what is in flight; a second Ctrl-C gives that up, too.\n\n" +
 			"--json prints pairs, judgments, reused, failed, abstained, calls, prompt_tokens,\n" +
@@ -51,7 +55,7 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "seed", Usage: "seed of votes and of the choice of pairs (`N`)"},
 			shapeFlag(),
 			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
-			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked, and ask nothing"},
+			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked and what that is likely to take, and ask nothing"},
 			minCoverageFlag(),
 		}, slices.Concat(adaptiveFlags(), spreadFlags(), inputFlags())...),
 		Action: a.runLabel,
@@ -95,6 +99,7 @@ type labelRun struct {
 	identical  int64
 	adaptive   *adaptiveRun // nil without --adaptive
 	started    time.Time
+	away       error // why no server answers a dry run
 }
 
 func (a *app) runLabel(c *urfave.Context) error {
@@ -109,11 +114,11 @@ func (a *app) runLabel(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("dry-run") {
+		return l.dryRun(mode)
+	}
 	if err := l.use(mode); err != nil {
 		return err
-	}
-	if c.Bool("dry-run") {
-		return l.dryRun()
 	}
 	count, err := l.ask()
 	if llm.KindOf(err) == llm.KindNoLogprobs && c.String("mode") == "" && mode == judge.ModeToken {
@@ -171,13 +176,13 @@ func (l *labelRun) open() error {
 		return err
 	}
 	l.in.opts.Pairs, l.in.opts.Seed = c.Int("pairs"), int64(c.Int("seed"))
-	if l.model, err = a.model(c); err != nil {
-		return err
-	}
-	if l.fleet, err = a.fleet(c, l.model); err != nil {
+	if err := l.reach(); err != nil {
 		return err
 	}
 	if l.store, err = a.store(c); err != nil {
+		return err
+	}
+	if err := l.known(); err != nil {
 		return err
 	}
 	if err := l.store.PutConstitution(c.Context, l.con); err != nil {
@@ -334,30 +339,6 @@ func (l *labelRun) ask() (label.Count, error) {
 	close(said)
 	ferr := l.store.FinishRun(context.WithoutCancel(c.Context), run, count)
 	return count, errors.Join(err, ferr)
-}
-
-func (l *labelRun) dryRun() error {
-	secs := ""
-	var err error
-	if l.app.Env.Out != nil && l.c.Bool("json") {
-		out := labelJSON{
-			Pairs: l.plan.Pairs, Reused: l.plan.Done, Failed: l.plan.Failed, Pending: l.pending(),
-			Identical: l.identical, Judge: l.job.Judge.String(), Model: l.model.id.Model,
-			Seconds: time.Since(l.started).Seconds(),
-		}
-		if out.adaptiveJSON, err = l.forecast(); err != nil {
-			return err
-		}
-		return l.app.writeJSON(out)
-	}
-	fmt.Fprintf(l.app.Out, "%d pairs × %d principles × %d orders = %d questions: %d judged, %d failed before, %d to ask%s\n",
-		l.plan.Pairs, len(l.principles), len(l.job.Orders), l.plan.Wanted, l.plan.Done, l.plan.Failed, l.pending(), secs)
-	f, err := l.forecast()
-	if err != nil || f == nil {
-		return err
-	}
-	f.printForecast(l.app.Out)
-	return nil
 }
 
 // report sums up the run and what its labels are worth.
