@@ -30,9 +30,10 @@ type tuner struct {
 	usual   float64 // seconds that they would have taken at best
 	k       int     // how many they were
 	factors []float64
-	rest    int       // calls until the next trial, where trials cost nothing
-	until   time.Time // or the time until then, where they do
-	waste   bool      // a trial was much worse
+	rest    int           // calls until the next trial
+	until   time.Time     // and the time until then
+	waste   time.Duration // what trials that were worse took since the last good one
+	rounds  int           // of trials in a row that brought nothing
 }
 
 // times are mean durations of calls of each class, in seconds.
@@ -65,12 +66,13 @@ func (t times) add(c class, x float64) {
 
 // The rules of a trial.
 const (
-	tuneAfter   = 3                // calls before the first trial, after one that may have loaded the model
-	tuneLeast   = 4                // calls before any verdict
-	tuneWorse   = 0.75             // gain below which a trial ends at once
-	tuneBetter  = 1.05             // gain that a larger number must bring
-	tuneAgain   = 15 * time.Minute // between trials that cost something
-	tuneForFree = 100              // calls for each group between trials that cost nothing
+	tuneAfter  = 3           // calls before the first trial, after one that may have loaded the model
+	tuneLeast  = 4           // calls before any verdict
+	tuneWorse  = 0.75        // gain below which a trial ends early
+	tuneShort  = time.Second // what a trial takes before it ends early; until then it costs nothing much
+	tuneBetter = 1.05        // gain that a larger number must bring
+	tuneCalls  = 100         // calls for each group between rounds of trials, doubled each time
+	tuneShare  = 50          // and what bad trials took, so many times
 )
 
 func newTuner(fixed int) *tuner {
@@ -85,7 +87,7 @@ func (t *tuner) restart() {
 	if !t.fixed {
 		t.level, t.best = 1, 1
 	}
-	t.base, t.trial, t.calls, t.waste = times{}, times{}, -1, false // the first call may load the model
+	t.base, t.trial, t.calls, t.waste, t.rounds = times{}, times{}, -1, 0, 0 // the first call may load the model
 	t.factors, t.rest, t.until = []float64{2}, tuneAfter, time.Time{}
 	t.changed = time.Now()
 }
@@ -142,12 +144,13 @@ func (t *tuner) try(now time.Time) bool {
 			return true
 		}
 	}
-	// All is tried. Larger numbers are tried again later, for servers change.
+	// All is tried. Larger numbers are tried again later, for servers change and
+	// a trial may have been unlucky.
 	t.factors = []float64{2, 1.5}
-	t.calls, t.rest = 0, tuneForFree*t.best
-	if t.waste {
-		t.until = now.Add(tuneAgain)
-	}
+	t.calls, t.rest = 0, tuneCalls*t.best<<min(t.rounds, 10)
+	t.until = now.Add(tuneShare * t.waste << min(t.rounds, 4))
+	t.waste = 0
+	t.rounds++
 	return false
 }
 
@@ -168,7 +171,7 @@ func (t *tuner) judge(now time.Time) bool {
 	factor := float64(t.level) / float64(t.best)
 	gain := factor * t.usual / t.seen
 	switch {
-	case gain < tuneWorse:
+	case gain < tuneWorse && (t.k >= max(t.level, 16) || now.Sub(t.changed) > tuneShort):
 	case t.k >= t.level && gain > 1+(factor-1)/2: // at least half of what can be had
 		t.accept(factor, gain, now)
 		return true
@@ -178,7 +181,9 @@ func (t *tuner) judge(now time.Time) bool {
 		t.accept(factor, gain, now)
 		return true
 	}
-	t.waste = t.waste || gain < 0.9
+	if gain < 0.9 {
+		t.waste += now.Sub(t.changed)
+	}
 	t.set(t.best, now)
 	t.rest = 0
 	t.try(now)
@@ -193,6 +198,6 @@ func (t *tuner) accept(factor, gain float64, now time.Time) {
 	if gain > 0.9*factor && factor >= 2 {
 		t.factors = []float64{4, 2, 1.5}
 	}
-	t.rest = 0
+	t.rest, t.waste, t.rounds = 0, 0, 0
 	t.try(now)
 }

@@ -49,6 +49,9 @@ func (s *Store) AddJudgment(ctx context.Context, j *dataset.Judgment) error {
 				return err
 			}
 		}
+		if some, err := t.someFailures(); err != nil || !some {
+			return err
+		}
 		_, err = t.exec(`DELETE FROM failures WHERE judge = ? AND principle = ? AND slot_order = ? AND sample = ?
 			AND pair = (SELECT id FROM pairs WHERE hash = ?)`, slot...)
 		return err
@@ -66,6 +69,7 @@ func (s *Store) AddFailure(ctx context.Context, f *dataset.Failure) error {
 		return fmt.Errorf("store a failure: %w", err)
 	}
 	return s.write(ctx, "store a failure", func(t *tx) error {
+		t.failures = yes
 		res, err := t.exec(`INSERT INTO failures (pair, principle, judge, slot_order, sample, kind, message, created)
 			SELECT p.id, ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM pairs p WHERE p.hash = ?8 AND NOT EXISTS (
 			  SELECT 1 FROM judgments j WHERE j.judge = ?2 AND j.pair = p.id AND j.principle = ?1

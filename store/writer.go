@@ -152,6 +152,7 @@ func (w *writer) commit(group []*op) {
 // attempt runs ops in one transaction: all of them are stored, but for those
 // that refused, or none is and it gives an error.
 func (w *writer) attempt(ops []*op) error {
+	w.tx.failures = unknown
 	if _, err := w.tx.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -189,8 +190,36 @@ func wholeStore(err error) bool {
 
 // tx is the writer's transaction. Statements are prepared once and kept.
 type tx struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	conn     *sql.Conn
+	stmts    map[string]*sql.Stmt
+	failures whether // the table of that name holds a row
+}
+
+// whether is what a transaction knows of something that no other can change
+// before it ends.
+type whether int
+
+const (
+	unknown whether = iota
+	yes
+	no
+)
+
+// someFailures tells whether any question's failure is kept, which spares most
+// jobs a search beside each judgment.
+func (t *tx) someFailures() (bool, error) {
+	if t.failures == unknown {
+		var one int
+		found, err := t.one("SELECT 1 FROM failures LIMIT 1", nil, &one)
+		if err != nil {
+			return false, err
+		}
+		t.failures = no
+		if found {
+			t.failures = yes
+		}
+	}
+	return t.failures == yes, nil
 }
 
 func (t *tx) prepare(query string) (*sql.Stmt, error) {
