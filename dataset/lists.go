@@ -92,7 +92,8 @@ func parseResponse(raw json.RawMessage) (Response, error) {
 }
 
 // pairs makes pairs of a list: chosen with rejected replies, or all with all.
-func (c *content) pairs(o ReadOptions) ([]*Pair, string) {
+// The error is that of o.Choose.
+func (c *content) pairs(o ReadOptions) (_ []*Pair, reason string, err error) {
 	type two struct{ i, j int }
 	var all []two
 	p := math.NaN()
@@ -111,13 +112,30 @@ func (c *content) pairs(o ReadOptions) ([]*Pair, string) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, "one reply in the list makes no pair"
+		return nil, "one reply in the list makes no pair", nil
 	}
 	subs := make([]int, len(all))
 	for k := range subs {
 		subs[k] = k
 	}
-	if o.Pairs > 0 && o.Pairs < len(all) {
+	switch {
+	case o.Pairs <= 0 || o.Pairs >= len(all):
+	case o.Choose != nil && c.chosen == 0:
+		picked, err := o.Choose(c.prompt, c.list)
+		if err != nil {
+			return nil, "", err
+		}
+		want := make(map[[2]int]bool, len(picked))
+		for _, p := range picked {
+			want[p] = true
+		}
+		subs = subs[:0]
+		for k, t := range all {
+			if want[[2]int{t.i, t.j}] {
+				subs = append(subs, k)
+			}
+		}
+	default:
 		// Drawn from the record's own line, so that a record gives the same
 		// pairs whatever stands before it is read or left out.
 		r := rand.New(rand.NewPCG(uint64(o.Seed), uint64(c.source.Line)))
@@ -135,7 +153,7 @@ func (c *content) pairs(o ReadOptions) ([]*Pair, string) {
 		}
 		out = append(out, &Pair{c.prompt, c.list[t.i], c.list[t.j], p, src})
 	}
-	return out, ""
+	return out, "", nil
 }
 
 // benchColumns adds what tells RM-Bench's nine pairs of a record apart: subset,

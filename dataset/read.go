@@ -18,6 +18,10 @@ type ReadOptions struct {
 	// drawn with Seed; 0 takes all of them.
 	Pairs int
 	Seed  int64
+	// Choose, if set, names the pairs of a list of replies, of which none is
+	// said to be better, that has more than Pairs of them: by their places, the
+	// smaller first. Its error ends the sequence.
+	Choose func(prompt Conversation, replies []Response) ([][2]int, error)
 	// Stdin is what the name "-" reads; nil is os.Stdin.
 	Stdin io.Reader
 }
@@ -73,7 +77,11 @@ func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 			case c.pair != nil:
 				return yield(c.pair, nil)
 			case c.list != nil:
-				pairs, reason := c.pairs(o)
+				pairs, reason, err := c.pairs(o)
+				if err != nil {
+					yield(nil, err)
+					return false
+				}
 				if reason != "" {
 					return yield(nil, r.bad(c.source.Line, reason))
 				}
