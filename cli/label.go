@@ -37,6 +37,9 @@ func (a *app) labelCommand() *urfave.Command {
 			"calls, their prompt tokens and, once this judge has judged something, the time, at the\n" +
 			"pace of its stored calls. It needs no server where the database knows the judge. With\n" +
 			"--json it stands under plan.\n\n" +
+			"--pairs N does not ask about all pairs of a prompt with many responses but about N: at\n" +
+			"first each response with another, then, in rounds, those whose outcome is expected to\n" +
+			"tell most about the ranking (Bradley-Terry). Pairs that were judged before count.\n\n" +
 			"Questions that failed are kept with their reason and left alone until --retry-failed.\n" +
 			"Ctrl-C finishes what is in flight; a second Ctrl-C gives that up, too.\n\n" +
 			"--json prints pairs, judgments, reused, failed, abstained, calls, prompt_tokens,\n" +
@@ -51,7 +54,7 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
 			&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
-			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses"},
+			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses, those that tell most about their ranking"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of votes and of the choice of pairs (`N`)"},
 			shapeFlag(),
 			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
@@ -98,6 +101,7 @@ type labelRun struct {
 	plan       dataset.Plan // before the run
 	identical  int64
 	adaptive   *adaptiveRun // nil without --adaptive
+	active     *chooser     // nil without --pairs
 	started    time.Time
 	away       error // why no server answers a dry run
 }
@@ -114,20 +118,26 @@ func (a *app) runLabel(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.choose(mode); err != nil {
+		return err
+	}
 	if c.Bool("dry-run") {
 		return l.dryRun(mode)
 	}
 	if err := l.use(mode); err != nil {
 		return err
 	}
-	count, err := l.ask()
+	count, err := l.rounds(mode)
 	if llm.KindOf(err) == llm.KindNoLogprobs && c.String("mode") == "" && mode == judge.ModeToken {
 		a.noLogprobs(c)
+		if err := l.choose(judge.ModeVote); err != nil {
+			return err
+		}
 		if err := l.use(judge.ModeVote); err != nil {
 			return err
 		}
 		before := count
-		count, err = l.ask()
+		count, err = l.rounds(judge.ModeVote)
 		count.Calls += before.Calls
 	}
 	if err != nil && !errors.Is(err, label.ErrStopped) {
@@ -188,21 +198,6 @@ func (l *labelRun) open() error {
 	if err := l.store.PutConstitution(c.Context, l.con); err != nil {
 		return err
 	}
-	ctx, cancel := a.untilStop(c.Context)
-	defer cancel()
-	p := a.progress(c, "import", "pairs", 0)
-	defer p.done()
-	for _, f := range l.in.files {
-		imp, err := l.store.ImportPairs(ctx, f, readFile(l.in, f, dataset.Pairs), func(n int64) { p.set(n, f) })
-		if err != nil {
-			return err
-		}
-		l.identical += imp.Identical
-		l.job.Files = append(l.job.Files, imp.File)
-	}
-	if l.identical > 0 {
-		a.note(c, "%d pairs of identical replies are left out: there is nothing to judge", l.identical)
-	}
 	for i := range l.principles {
 		l.job.Principles = append(l.job.Principles, l.principles[i].Hash())
 	}
@@ -212,6 +207,35 @@ func (l *labelRun) open() error {
 		a.warn("one order only: the judge's position bias stays in the labels")
 	}
 	l.job.Samples, l.job.Limit, l.job.RetryFailed = c.Int("samples"), c.Int("limit"), c.Bool("retry-failed")
+	if c.Int("pairs") > 0 {
+		return l.in.rewindable() // the files are read once for each round
+	}
+	return l.bring()
+}
+
+// bring brings the pairs of the files into the store.
+func (l *labelRun) bring() error {
+	a, c := l.app, l.c
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	p := a.progress(c, "import", "pairs", 0)
+	defer p.done()
+	first := l.job.Files == nil
+	l.job.Files, l.identical = nil, 0
+	if l.active != nil {
+		l.active.ctx, l.active.added = ctx, 0
+	}
+	for _, f := range l.in.files {
+		imp, err := l.store.ImportPairs(ctx, f, readFile(l.in, f, dataset.Pairs), func(n int64) { p.set(n, f) })
+		if err != nil {
+			return err
+		}
+		l.identical += imp.Identical
+		l.job.Files = append(l.job.Files, imp.File)
+	}
+	if l.identical > 0 && first {
+		a.note(c, "%d pairs of identical replies are left out: there is nothing to judge", l.identical)
+	}
 	return nil
 }
 
@@ -270,11 +294,14 @@ func (l *labelRun) use(mode string) error {
 	if err := l.adapt(l.c.Context, mode); err != nil {
 		return err
 	}
-	longest := 0
+	longest, texts := 0, l.plan.Longest
 	for i := range l.principles {
 		longest = max(longest, len(l.principles[i].Compare))
 	}
-	return l.app.fit(l.c, l.model, prompt.Context(l.plan.Longest+longest, 16))
+	if l.active != nil {
+		texts = max(texts, l.active.longest)
+	}
+	return l.app.fit(l.c, l.model, prompt.Context(texts+longest, 16))
 }
 
 // pending is how many questions the job will ask.
