@@ -28,21 +28,38 @@ var widths = []float64{0.5, 1, 2, 4, 8}
 
 // Rank fits the scores of k replies.
 func Rank(k int, cs []Comparison) *Ranking {
-	best, most := (*Ranking)(nil), math.Inf(-1)
+	var best fit
 	scores := make([]float64, k)
-	for _, width := range widths {
-		r, evidence := rank(scores, cs, width)
-		scores = r.Scores // the next width starts where this one ended
-		if evidence > most {
-			best, most = r, evidence
+	for i, width := range widths {
+		f := fitScores(scores, cs, width)
+		scores = f.scores // the next width starts where this one ended
+		if i == 0 || f.evidence > best.evidence {
+			best = f
 		}
 	}
-	return best
+	return best.ranking()
 }
 
-// rank fits scores under a prior of one width, by Newton's method, and gives the
-// logarithm of the evidence.
-func rank(from []float64, cs []Comparison, width float64) (*Ranking, float64) {
+// fit is the most likely scores under a prior of one width.
+type fit struct {
+	scores    []float64
+	precision sym     // of the scores there, as cholesky leaves it
+	evidence  float64 // the logarithm, up to a constant
+}
+
+func (f fit) ranking() *Ranking {
+	k := len(f.scores)
+	r := &Ranking{Scores: f.scores, cov: newSym(k)}
+	for i := range k {
+		col := r.cov.a[i*k : (i+1)*k]
+		col[i] = 1
+		f.precision.solve(col)
+	}
+	return r
+}
+
+// fitScores finds them by Newton's method.
+func fitScores(from []float64, cs []Comparison, width float64) fit {
 	k := len(from)
 	s := slices.Clone(from)
 	prior := 1 / (width * width)
@@ -100,13 +117,7 @@ func rank(from []float64, cs []Comparison, width float64) (*Ranking, float64) {
 		h.curve(c.I, c.J, p*(1-p))
 	}
 	h.cholesky()
-	r := &Ranking{Scores: s, cov: newSym(k)}
-	for i := range k {
-		col := r.cov.a[i*k : (i+1)*k]
-		col[i] = 1
-		h.solve(col)
-	}
-	return r, now - float64(k)*math.Log(width) - h.logDet()/2
+	return fit{s, h, now - float64(k)*math.Log(width) - h.logDet()/2}
 }
 
 // curve adds w (e_i − e_j)(e_i − e_j)ᵀ.

@@ -2,6 +2,5 @@ package label
 
 // RankWidth is Rank with a prior of one width.
 func RankWidth(k int, cs []Comparison, width float64) *Ranking {
-	r, _ := rank(make([]float64, k), cs, width)
-	return r
+	return fitScores(make([]float64, k), cs, width).ranking()
 }
