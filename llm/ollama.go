@@ -121,6 +121,10 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	return reply, o.fits(reply, bound, f)
 }
 
+// ErrCut is the cause of an error of KindContext where the server has not
+// refused the prompt but, as it seems, read what fits of it.
+var ErrCut = errors.New("it may have been cut")
+
 // fits finds what a server does that ignores the request not to cut: the prompt
 // fills the whole context, or the answer ended for want of room.
 func (o *ollama) fits(reply *Reply, bound int, f facts) error {
@@ -128,7 +132,7 @@ func (o *ollama) fits(reply *Reply, bound int, f facts) error {
 	var err error
 	switch {
 	case reply.PromptTokens >= n:
-		err = fmt.Errorf("the prompt fills the context of %d tokens and may have been cut", n)
+		err = fmt.Errorf("the prompt fills the context of %d tokens: %w", n, ErrCut)
 	case reply.Truncated && reply.OutputTokens < bound && reply.PromptTokens+reply.OutputTokens >= n-1:
 		err = fmt.Errorf("a prompt of %d tokens leaves too little of the context of %d tokens for the answer", reply.PromptTokens, n)
 	default:

@@ -80,15 +80,19 @@ const (
 //     them, or the reply itself if there are none;
 //   - anything else gets a sentence or two.
 func Default(r Request, bias float64) Answer {
+	return (&Options{Bias: bias, Quality: Quality, Coverage: covered}).answer(r)
+}
+
+func (o *Options) answer(r Request) Answer {
 	p := strings.TrimSpace(r.Prompt())
 	switch {
 	case strings.HasSuffix(p, cue):
-		if z, ok := choose(p); ok {
-			return Answer{First: odds(z + bias)}
+		if z, ok := o.choose(p); ok {
+			return Answer{First: odds(z+o.Bias, o.Coverage)}
 		}
 	case r.mentions(letter):
-		if z, ok := choose(headed.Replace(strings.TrimSuffix(p, letter))); ok {
-			return Answer{First: odds(z + bias)}
+		if z, ok := o.choose(headed.Replace(strings.TrimSuffix(p, letter))); ok {
+			return Answer{First: odds(z+o.Bias, o.Coverage)}
 		}
 	case strings.Contains(p, newReply):
 		if reply, ok := between(p, replyAt, critAt); ok {
@@ -112,7 +116,7 @@ func (r Request) mentions(text string) bool {
 }
 
 // choose gives the log-odds of (A) in a comparison or a check.
-func choose(p string) (float64, bool) {
+func (o *Options) choose(p string) (float64, bool) {
 	if rest, ok := strings.CutSuffix(p, "\n(A) Yes.\n(B) No.\n"+cue); ok {
 		return check(rest), true
 	}
@@ -134,7 +138,7 @@ func choose(p string) (float64, bool) {
 		second, question = second[:i], second[i+1:]
 	}
 	first, second := strings.TrimSpace(p[a+5:b]), strings.TrimSpace(second)
-	return 2*(Quality(first)-Quality(second)) + 0.3*(whim(question, first)-whim(question, second)), true
+	return 2*(o.Quality(first)-o.Quality(second)) + 0.3*(whim(question, first)-whim(question, second)), true
 }
 
 // check gives the log-odds that the answer to a yes/no question about a reply
@@ -151,10 +155,12 @@ func check(p string) float64 {
 	return 1.5 - 2*float64(bad) + 0.3*whim(question, reply)
 }
 
+// covered is how much probability falls on the two letters.
+const covered = 0.96
+
 // odds spreads the probability over the two letters and some of their
 // spellings, and leaves a little to other tokens.
-func odds(z float64) map[string]float64 {
-	const covered = 0.96
+func odds(z, covered float64) map[string]float64 {
 	a := 1 / (1 + math.Exp(-z))
 	return map[string]float64{
 		"A": covered * a * 0.9, " A": covered * a * 0.1,

@@ -59,6 +59,11 @@ type Options struct {
 	Answer func(Request) Answer
 	// Bias is by how much, in log-odds, the default answers favour (A).
 	Bias float64
+	// Quality is what the default answers think of a reply; nil is [Quality].
+	Quality func(reply string) float64
+	// Coverage is how much of the probability the default answers put on (A) and
+	// (B); 0.96 if 0.
+	Coverage float64
 	// Fault chooses how a call fails; nil or FaultNone lets it pass.
 	Fault func(Request) Fault
 	// Latency passes before the first byte of an answer.
@@ -205,6 +210,12 @@ func New(o Options) *Server {
 	if o.Queue == 0 {
 		o.Queue = 512
 	}
+	if o.Quality == nil {
+		o.Quality = Quality
+	}
+	if o.Coverage == 0 {
+		o.Coverage = covered
+	}
 	if o.MostLogprobs == 0 {
 		o.MostLogprobs = 20
 	}
@@ -273,7 +284,7 @@ func (s *Server) SetFault(f func(Request) Fault) {
 // SetAnswer replaces the answers; nil brings the default ones back.
 func (s *Server) SetAnswer(f func(Request) Answer) {
 	if f == nil {
-		f = func(r Request) Answer { return Default(r, s.o.Bias) }
+		f = func(r Request) Answer { return s.o.answer(r) }
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
