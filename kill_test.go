@@ -3,21 +3,30 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"cai/llm/fakeollama"
 )
 
-// Killed again and again in mid-job, cai label loses no judgment, doubles none,
-// and repeats at most the calls that were in flight.
+// Killed at random instants of one job, again and again, cai label loses no
+// judgment, doubles none, and repeats at most the calls that were in flight.
+// CAI_KILLS sets how often it is killed.
 func TestKilledLabelLosesNothing(t *testing.T) {
-	const pairs, kills, jobs = 30, 5, 2
+	const jobs = 2
+	kills := 10
+	if n, err := strconv.Atoi(os.Getenv("CAI_KILLS")); err == nil {
+		kills = n
+	}
+	pairs := 6 * kills
 	srv := fakeollama.New(fakeollama.Options{Latency: 4 * time.Millisecond, Bias: 1})
 	web := httptest.NewServer(srv)
 	defer web.Close()
@@ -45,13 +54,18 @@ func TestKilledLabelLosesNothing(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = &out, os.Stderr
 		return cmd, &out
 	}
-	for k := range kills {
+	rng := rand.New(rand.NewPCG(uint64(os.Getpid()), 1))
+	for range kills {
 		cmd, _ := label()
+		had := srv.Calls()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for want := (k + 1) * 15; srv.Calls() < want; {
-			time.Sleep(time.Millisecond)
+		// Some are killed before their first call, some in the midst of one or
+		// of a commit, none later than a share of the job allows.
+		most := had + rng.IntN(20)
+		for end := time.Now().Add(time.Duration(rng.IntN(400)) * time.Millisecond); srv.Calls() <= most && time.Now().Before(end); {
+			time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -83,4 +97,64 @@ func TestKilledLabelLosesNothing(t *testing.T) {
 	if repeated > kills*jobs {
 		t.Errorf("%d calls were repeated, more than the %d that can have been in flight", repeated, kills*jobs)
 	}
+}
+
+// Two processes on one store share the work: no question is put twice, and both
+// end when all is judged.
+func TestTwoLabelsAskNothingTwice(t *testing.T) {
+	const pairs = 60
+	srv := fakeollama.New(fakeollama.Options{Latency: 3 * time.Millisecond, Bias: 1})
+	web := httptest.NewServer(srv)
+	defer web.Close()
+	dir := t.TempDir()
+	var b strings.Builder
+	for i := range pairs {
+		fmt.Fprintf(&b, `{"prompt":"Question %d?","chosen":"A careful answer %d, please.","rejected":"Stupid question %d."}`+"\n", i, i, i)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pairs.jsonl"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct{ Pairs, Judgments, Reused, Failed, Pending int }
+	var got [2]result
+	var said [2]strings.Builder
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() {
+			cmd := exec.Command(self, "label", "--model", fakeollama.DefaultModels()[0].Name, "--host", web.URL, "--json", "--principle", "overall", "--principle", "tag:privacy", "pairs.jsonl")
+			cmd.Args[0] = "cai"
+			cmd.Dir = dir
+			cmd.Stderr = &said[i]
+			out, err := cmd.Output()
+			if errs[i] = err; err == nil {
+				errs[i] = json.Unmarshal(out, &got[i])
+			}
+		})
+	}
+	wg.Wait()
+	for i := range got {
+		if errs[i] != nil || strings.Contains(said[i].String(), "lock") {
+			t.Fatalf("process %d: %v: %s", i, errs[i], &said[i])
+		}
+		if got[i].Failed != 0 || got[i].Pending != 0 {
+			t.Errorf("process %d left something: %+v", i, got[i])
+		}
+	}
+	asked := map[string]int{}
+	for _, r := range srv.Requests() {
+		asked[r.Prompt()]++
+	}
+	for q, n := range asked {
+		if n > 1 {
+			t.Errorf("asked %d times: %s", n, q)
+		}
+	}
+	if sum := got[0].Judgments + got[1].Judgments; sum != len(asked) || sum%(2*pairs) != 0 {
+		t.Errorf("%d and %d judgments of %d questions", got[0].Judgments, got[1].Judgments, len(asked))
+	}
+	t.Logf("%d and %d judgments", got[0].Judgments, got[1].Judgments)
 }

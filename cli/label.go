@@ -339,8 +339,13 @@ func (l *labelRun) ask() (label.Count, error) {
 	if err != nil {
 		return label.Count{}, err
 	}
+	claims, err := l.store.Claim(c.Context, l.job)
+	if err != nil {
+		return label.Count{}, err
+	}
+	defer claims.Close()
 	r := &label.Runner{
-		Store: l.store, Hosts: hosts, Job: l.job, Principles: l.principles,
+		Store: l.store, Claims: claims, Hosts: hosts, Job: l.job, Principles: l.principles,
 		Workers: workers, Patience: c.Duration("patience"), MinCoverage: c.Float64("min-coverage"),
 		OnEvent: func(e label.Event) { a.onHost(c, e) },
 		OnCount: func(n label.Count) {

@@ -25,8 +25,12 @@ type Store interface {
 	AddFailure(context.Context, *dataset.Failure) error
 }
 
-// Leaver is a [Store] that wants to know which pairs are no longer worked on.
-type Leaver interface {
+// Claimer shares a job between processes.
+type Claimer interface {
+	// Only gives the pairs of a sequence that no other process works on. It may
+	// begin the sequence anew to see what became of the others.
+	Only(ctx context.Context, pending func() iter.Seq2[dataset.Work, error]) iter.Seq2[dataset.Work, error]
+	// Leave says that a pair is done with.
 	Leave(pair dataset.Hash)
 }
 
@@ -67,6 +71,8 @@ type Runner struct {
 	// MinCoverage is the coverage below which labels will abstain; here it only
 	// counts.
 	MinCoverage float64
+	// Claims, if set, keeps other processes from asking the same.
+	Claims Claimer
 	// Adaptive, if set, leaves out questions that are unlikely to matter.
 	Adaptive *Adaptive
 	// OnCount, if set, is called after each answer, by one worker at a time.
@@ -138,7 +144,28 @@ func (r *Runner) Run(ctx context.Context, stop <-chan struct{}) (Count, error) {
 // feed brings what is pending to the queue.
 func (s *state) feed(ctx context.Context, stop <-chan struct{}) error {
 	defer close(s.queue.fresh)
-	for w, err := range s.Store.Pending(ctx, s.Job) {
+	pending := s.Store.Pending(ctx, s.Job)
+	if s.Claims != nil {
+		// The sequence may be waiting for another process when the user stops.
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		defer end()
+		go func() {
+			select {
+			case <-stop:
+				end()
+			case <-ctx.Done():
+			}
+		}()
+		pending = s.Claims.Only(ctx, func() iter.Seq2[dataset.Work, error] { return s.Store.Pending(ctx, s.Job) })
+	}
+	for w, err := range pending {
+		select {
+		case <-stop:
+			s.stopped.Store(true)
+			return nil
+		default:
+		}
 		if err != nil {
 			return err
 		}
@@ -174,10 +201,10 @@ type state struct {
 	telling sync.Mutex
 }
 
-// leave tells the store that a pair is done with.
+// leave says that a group is done with.
 func (s *state) leave(g *group) {
-	if l, ok := s.Store.(Leaver); ok {
-		l.Leave(g.work.Pair)
+	if s.Claims != nil {
+		s.Claims.Leave(g.work.Pair)
 	}
 }
 
