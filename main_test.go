@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cai/judge"
 	"cai/llm/fakeollama"
 )
 
@@ -67,7 +68,7 @@ type server struct {
 
 // fake runs a fake Ollama for one script, which finds it by OLLAMA_HOST.
 //
-//	fake start [-fault NAME [-from N] [-to N]] [-context N]
+//	fake start [-fault NAME [-from N] [-to N]] [-context N] [-coverage X] [-bare] [-no-format] [-wise]
 //	fake calls N    N answers have been asked for since the start
 //	fake mark       remembers how many
 //	fake since N    N answers have been asked for since the mark
@@ -106,15 +107,41 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	from := flags.Int("from", 1, "the first call that does")
 	to := flags.Int("to", 0, "the last, 0 for every one")
 	context := flags.Int("context", 8192, "the context that the models were made for")
+	coverage := flags.Float64("coverage", 0, "how much of the probability falls on the answers; 0 for the usual")
+	bare := flags.Bool("bare", false, "the models have no chat template")
+	noFormat := flags.Bool("no-format", false, "schemas are ignored")
+	wise := flags.Bool("wise", false, "the models know the good replies of the built-in pairs")
 	ts.Check(flags.Parse(args))
 	kind, err := fakeollama.ParseFault(*fault)
 	ts.Check(err)
-	o := fakeollama.Options{Bias: 1, Fault: fakeollama.During(kind, *from, *to)}
+	o := fakeollama.Options{Bias: 1, Fault: fakeollama.During(kind, *from, *to), Coverage: *coverage, NoFormat: *noFormat}
 	for _, name := range []string{"judge", "other", "critic", "reviser"} {
-		o.Models = append(o.Models, fakeollama.Model{Name: name, Context: *context})
+		m := fakeollama.Model{Name: name, Context: *context}
+		if *bare {
+			m.Template = fakeollama.BareTemplate
+		}
+		o.Models = append(o.Models, m)
+	}
+	if *wise {
+		o.Quality = wisdom()
 	}
 	s.fake = fakeollama.New(o)
 	web := httptest.NewServer(s.fake)
 	ts.Defer(web.Close)
 	ts.Setenv("OLLAMA_HOST", web.URL)
+}
+
+// wisdom is the quality of replies as a good judge of the built-in pairs sees
+// it.
+func wisdom() func(string) float64 {
+	known := map[string]float64{}
+	for _, p := range judge.Probes() {
+		known[p.Good], known[p.Bad] = 1, -1
+	}
+	return func(reply string) float64 {
+		if q, ok := known[reply]; ok {
+			return q
+		}
+		return fakeollama.Quality(reply)
+	}
 }

@@ -166,6 +166,7 @@ func (a *app) urfave() *urfave.App {
 		Flags:                     a.globalFlags(),
 		Commands: []*urfave.Command{
 			a.initCommand(),
+			a.doctorCommand(),
 			a.constitutionCommand(),
 			a.critiqueCommand(),
 			a.reviseCommand(),

@@ -157,7 +157,7 @@ func fitting(all []store.JudgeInfo, name string) (found []store.JudgeInfo) {
 func several(found []store.JudgeInfo, hint string) error {
 	var list strings.Builder
 	for _, j := range found {
-		fmt.Fprintf(&list, "\n  %s  %s, %s, %d judgments", shortID(j.Hash), j.Model, j.Mode, j.Judgments)
+		fmt.Fprintf(&list, "\n  %s  %s, %s, shape %s, %d judgments", shortID(j.Hash), j.Model, j.Mode, shapeText(j.Template), j.Judgments)
 	}
 	return hinted(usagef("%d judges have judged here:%s", len(found), list.String()), "%s", hint)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -24,3 +25,7 @@ func shapeOf(c *urfave.Context) (judge.Shape, error) {
 	}
 	return s, nil
 }
+
+// shapeText names the shape of a stored judge; a dash stands for one that asks
+// no comparisons, or in words of another version.
+func shapeText(template string) string { return cmp.Or(judge.ShapeOf(template), "-") }

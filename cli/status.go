@@ -132,9 +132,9 @@ func (a *app) printStatus(s *statusJSON) {
 		printable(s.Path), bytesText(s.Bytes), s.Prompts, s.Responses, s.Pairs, s.Judgments, s.Critiques, s.Revisions, s.Failed)
 	w := tabwriter.NewWriter(a.Out, 0, 8, 2, ' ', 0)
 	if len(s.Judges) > 0 {
-		fmt.Fprintln(w, "\nJUDGE\tMODEL\tMODE\tJUDGMENTS\tPAIRS\tFAILED")
+		fmt.Fprintln(w, "\nJUDGE\tMODEL\tMODE\tSHAPE\tJUDGMENTS\tPAIRS\tFAILED")
 		for _, j := range s.Judges {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\n", shortID(j.Hash), printable(j.Model), j.Mode, j.Judgments, j.Pairs, j.Failures)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", shortID(j.Hash), printable(j.Model), j.Mode, shapeText(j.Template), j.Judgments, j.Pairs, j.Failures)
 		}
 	}
 	if len(s.Files) > 0 {
