@@ -79,6 +79,7 @@ func (a *Adaptive) prepare(ctx context.Context, job dataset.Job) error {
 
 // prepareWith is prepare; each sees the judgments of every pair that is read.
 func (a *Adaptive) prepareWith(ctx context.Context, job dataset.Job, each func([]dataset.Judgment)) error {
+	a.rows, a.next, a.seen, a.full, a.model, a.fitted = nil, 0, 0, 0, nil, 0
 	a.rule, a.of = dataset.RuleHash(a.Weights), map[dataset.Hash]int{}
 	a.set = Settings{Rule: LogOdds, MinCoverage: a.MinCoverage, Weights: a.Weights}
 	for i, p := range job.Principles {
