@@ -156,14 +156,13 @@ func (a *app) runDoctor(c *urfave.Context) error {
 	return nil
 }
 
-// errUnfit ends the examination of a model that cannot judge whatever else is
-// found.
-var errUnfit = errors.New("the model cannot judge")
+// errEnough ends the examination: what is left makes no sense any more.
+var errEnough = errors.New("enough is known")
 
 // examine runs the checks. What makes later ones senseless ends it.
 func (d *doctor) examine() error {
 	for _, step := range []func() error{d.server, d.describe, d.template, d.context, d.logprobs, d.truncation, d.structured, d.judgePairs, d.speed, d.parallel, d.hours} {
-		if err := step(); errors.Is(err, errUnfit) {
+		if err := step(); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {
 			return err

@@ -65,7 +65,7 @@ func (d *doctor) judgePairs() error {
 	d.out.Shape = best.name()
 	d.verdicts(ts, best)
 	if best.all.Right < leastRight || best.all.Coverage() < leastCoverage {
-		return errUnfit
+		return errEnough
 	}
 	return d.retest(best)
 }

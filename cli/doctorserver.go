@@ -39,7 +39,7 @@ func (d *doctor) describe() error {
 	switch {
 	case len(value) > 0 && !slices.Contains(value, "completion"):
 		d.fail("capabilities", value, "take a model that can chat", "%s, and no chat", list)
-		return errUnfit
+		return errEnough
 	case i.MustThink:
 		d.warn("capabilities", value, "take a model whose thinking can be switched off: each of thousands of answers waits for the thoughts", "%s; its thinking cannot be switched off", list)
 	case slices.Contains(value, "thinking"):
@@ -81,12 +81,12 @@ func (d *doctor) template() error {
 	switch {
 	case text == "" && i.Bare(), text != "" && around == "":
 		d.fail("template", value, hint, "there is none: the texts reach the model bare, as with a base model")
-		return errUnfit
+		return errEnough
 	case text == "":
 		d.pass("template", value, "there is one; this server does not show what it makes of a prompt")
 	case !strings.Contains(text, markUser):
 		d.fail("template", value, hint, "it leaves out what the user says")
-		return errUnfit
+		return errEnough
 	case strings.Count(text, markUser) > 1:
 		d.warn("template", value, "mend the template: each prompt costs twice what it should", "it writes what the user says %d times", strings.Count(text, markUser))
 	case strings.Count(text, markSystem) == 0:
@@ -144,10 +144,10 @@ func (d *doctor) logprobs() error {
 	case kind == llm.KindNoLogprobs:
 		hint := llm.HintOf(err)
 		d.fail("logprobs", false, hint, "the server gives none, and without them one call says almost nothing about how sure the judge is")
-		return errUnfit
+		return errEnough
 	case kind == llm.KindEmpty, kind == llm.KindThinking:
 		d.fail("logprobs", false, llm.HintOf(err), "the model gave no answer: %v", bare(err))
-		return errUnfit
+		return errEnough
 	default:
 		d.broke("logprobs", err)
 		return err

@@ -96,8 +96,7 @@ func (d *doctor) speed() error {
 			start := time.Now()
 			r, err := j.Model.Chat(d.ctx, llm.Request{Messages: j.Shape.Render(q), MaxTokens: 1, TopLogprobs: llm.TopLogprobs})
 			if err != nil {
-				d.broke("rates", err)
-				return err
+				return d.unmeasured("rates", err)
 			}
 			took := time.Since(start)
 			if i == 0 {
@@ -107,7 +106,7 @@ func (d *doctor) speed() error {
 			}
 			if i == 0 && order == 0 {
 				read, readTime = float64(r.PromptTokens), took.Seconds()
-				if r.PromptTime > 0 {
+				if r.PromptTime > took/100 {
 					readTime = r.PromptTime.Seconds()
 				}
 				tokens = r.PromptTokens
@@ -117,8 +116,7 @@ func (d *doctor) speed() error {
 	}
 	write, err := d.writing()
 	if err != nil {
-		d.broke("rates", err)
-		return err
+		return d.unmeasured("rates", err)
 	}
 	p.done()
 	rate := read / math.Max(readTime, 1e-9)
@@ -138,6 +136,17 @@ func (d *doctor) speed() error {
 		}
 	}
 	return nil
+}
+
+// unmeasured ends the measurements after an error. One that concerns a single
+// answer says nothing against the judge.
+func (d *doctor) unmeasured(name string, err error) error {
+	if llm.KindOf(err) == "" || llm.Fatal(err) || d.ctx.Err() != nil {
+		d.broke(name, err)
+		return err
+	}
+	d.warn(name, nil, llm.HintOf(err), "could not be measured: %v", bare(err))
+	return errEnough
 }
 
 // cache says whether the server read a pair once for several questions.
@@ -237,8 +246,7 @@ func (d *doctor) parallel() error {
 		}
 		calls, took, err := d.inFlight(j, ps, n, limit, func() { p.set(done.Add(1), "") })
 		if err != nil {
-			d.broke("parallel", err)
-			return err
+			return d.unmeasured("parallel", err)
 		}
 		if k == 0 {
 			alone = took
@@ -286,7 +294,7 @@ func (d *doctor) inFlight(j *judge.Judge, ps []constitution.Principle, n int, li
 						break
 					}
 					q.Principle = &ps[i]
-					if _, err := j.Compare(ctx, q); err != nil {
+					if _, err := j.Compare(ctx, q); err != nil && llm.KindOf(err) != llm.KindEmpty {
 						cancel(err)
 						return
 					}
@@ -327,7 +335,7 @@ func (d *doctor) hours() error {
 		s *= job.group[0] / job.group[1]
 	}
 	job.Hours = s / 3600
-	d.pass("hours", job.Hours, "%s for %d pairs of %d tokens, %d principles, both orders: %d calls",
+	d.pass("hours", job.Hours, "%s for %d pairs of %d tokens × %d principles × both orders, %d calls",
 		spanText(s), job.Pairs, job.Tokens, job.Principles, job.Calls)
 	return nil
 }
