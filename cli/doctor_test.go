@@ -314,3 +314,17 @@ func TestQuestionsOfFewPrinciplesAreDifferent(t *testing.T) {
 		seen[p.Compare] = true
 	}
 }
+
+func TestHostsWithOtherWeightsAreNamed(t *testing.T) {
+	other := httptest.NewServer(fakeollama.New(fakeollama.Options{Models: []fakeollama.Model{{Name: "judge", Digest: strings.Repeat("ab", 32)}}}))
+	defer other.Close()
+	code, d, _ := examination(t, fakeollama.Options{Models: oneJudge, Quality: quality}, "judge", "--host", other.URL)
+	if code != ExitOK || d.verdict("model") != "warn" {
+		t.Errorf("exit %d, %+v", code, d.Checks)
+	}
+	for _, k := range d.Checks {
+		if k.Name == "model" && !strings.Contains(k.Text, other.URL+" has other weights, abababababab") {
+			t.Error(k.Text)
+		}
+	}
+}

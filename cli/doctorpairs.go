@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -64,10 +63,13 @@ func (d *doctor) judgePairs() error {
 	d.printShapes()
 	d.out.Shape = best.name()
 	d.verdicts(ts, best)
+	if err := d.retest(best); err != nil {
+		return err
+	}
 	if best.all.Right < leastRight || best.all.Coverage() < leastCoverage {
 		return errEnough
 	}
-	return d.retest(best)
+	return nil
 }
 
 // tryShapes tries the default shape on all pairs and each other one on a dozen,
@@ -323,7 +325,7 @@ func (d *doctor) retest(t *shapeTrial) error {
 	}
 	p.done()
 	if n == 0 {
-		return errors.Join(t.err)
+		return nil // no pair was answered, as the trial has said
 	}
 	rate := float64(flips) / float64(n)
 	value := map[string]any{"rate": eval.Figure(rate), "asked": n, "mean_change": eval.Figure(moved / float64(n))}

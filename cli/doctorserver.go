@@ -23,9 +23,16 @@ func (d *doctor) describe() error {
 		return err
 	}
 	text := strings.TrimSpace(m.id.Model + " " + i.String())
-	if m.id.Digest == "" {
+	others, err := d.otherHosts()
+	switch {
+	case err != nil:
+		d.broke("model", err)
+		return err
+	case others != "":
+		d.warn("model", m.id.Digest, "pull the same model on each host: cai label refuses them otherwise, and leaves alone those that are away; the rest here is about "+m.Host(), "%s, digest %s; %s", text, short(m.id.Digest), others)
+	case m.id.Digest == "":
 		d.warn("model", m.id.Digest, "give another build another name: judgments of both would pass for those of one judge", "%s; the server tells no digest of the weights", text)
-	} else {
+	default:
 		d.pass("model", m.id.Digest, "%s, digest %s", text, short(m.id.Digest))
 	}
 	if m.id.Backend != "ollama" {
@@ -48,6 +55,26 @@ func (d *doctor) describe() error {
 		d.pass("capabilities", value, "%s", list)
 	}
 	return nil
+}
+
+// otherHosts says what is wrong with the hosts beside the one in use.
+func (d *doctor) otherHosts() (string, error) {
+	var says []string
+	for _, h := range d.model.Hosts() {
+		if h.Host() == d.model.Host() {
+			continue
+		}
+		id, err := h.Identify(d.ctx)
+		switch {
+		case d.ctx.Err() != nil:
+			return "", err
+		case err != nil:
+			says = append(says, fmt.Sprintf("%s: %v", h.Host(), bare(err)))
+		case id.Digest != d.model.id.Digest:
+			says = append(says, fmt.Sprintf("%s has other weights, %s", h.Host(), short(id.Digest)))
+		}
+	}
+	return strings.Join(says, "; "), nil
 }
 
 // Texts that no template holds.
