@@ -14,7 +14,9 @@ import (
 type Model struct {
 	scale sym
 	nu    float64
-	n     int // pairs that it was fitted to
+	// n is how many pairs Σ is as well known from as from that many of which all
+	// is known: the mean number that show two principles together.
+	n float64
 }
 
 // nus are the degrees of freedom that a fit chooses from.
@@ -27,22 +29,24 @@ var nus = []float64{2.5, 4, 7, 15, math.Inf(1)}
 // as if k further pairs had shown one correlation for all principles. It
 // reports false where nothing is known.
 func FitModel(k int, rows [][]float64) (*Model, bool) {
-	known := 0
+	var n float64
 	for _, z := range rows {
+		known := 0.0
 		for _, x := range z {
 			if !math.IsNaN(x) {
 				known++
 			}
 		}
+		n += known * known / float64(k*k)
 	}
-	if known == 0 {
+	if n == 0 {
 		return nil, false
 	}
 	groups := patterns(rows)
 	best, bestLik := (*Model)(nil), math.Inf(-1)
 	scale := start(k, rows)
 	for i := len(nus) - 1; i >= 0; i-- {
-		m := &Model{scale: scale.clone(), nu: nus[i], n: len(rows)}
+		m := &Model{scale: scale.clone(), nu: nus[i], n: n}
 		lik := m.em(groups)
 		if lik > bestLik {
 			best, bestLik = m, lik
@@ -233,7 +237,7 @@ func (m *Model) shrunk(sum sym, weight float64) sym {
 		rho /= float64(k*(k-1)) / 2
 	}
 	rho = min(max(rho, 0), 0.95)
-	pull := float64(k) / (float64(k) + float64(m.n))
+	pull := float64(k) / (float64(k) + m.n)
 	for i := range k {
 		for j := range k {
 			if i != j {

@@ -93,7 +93,7 @@ func (m *Model) Outlook(seen []Seen) Outlook {
 		}
 		// Σ itself is known from n pairs only: the variance of a prediction from
 		// p figures grows by about p/n, and by 1/n for its own.
-		o.inflate *= 1 + float64(p+1)/float64(max(1, m.n))
+		o.inflate *= 1 + float64(p+1)/math.Max(1, m.n)
 	}
 	o.Mean = dot(o.weights, mean)
 	o.SD = math.Sqrt(math.Max(0, o.inflate*o.variance()))
