@@ -23,6 +23,8 @@ const (
 	// maxTries bounds the attempts at a call that fails for another transient
 	// reason than a busy server.
 	maxTries = 4
+	// aloneTries is the same for callers who look after the server themselves.
+	aloneTries = 2
 	// maxSilent bounds the attempts that end because nothing came, each of
 	// which takes minutes.
 	maxSilent = 3
@@ -69,7 +71,7 @@ func call[T any](ctx context.Context, c *Client, op string, do func(context.Cont
 			give = c.alone || silent >= maxSilent
 		default:
 			tries++
-			give = tries >= maxTries
+			give = tries >= maxTries || c.alone && tries >= aloneTries
 		}
 		if give {
 			return v, backoff.Permanent(err)

@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -257,8 +258,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Restart has the server start again: connections break, models have to be
-// loaded anew, and the one named has other weights. "" changes none.
+// ConnState, as the hook of an [http.Server], lets [Server.Restart] break
+// connections that have not carried a call yet, too.
+func (s *Server) ConnState(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		s.seen[c.RemoteAddr().String()] = s.started
+	case http.StateClosed, http.StateHijacked:
+		delete(s.seen, c.RemoteAddr().String())
+	}
+}
+
+// Restart has the server start again: connections break with their next call,
+// models have to be loaded anew, and the one named has other weights. "" changes
+// none.
 func (s *Server) Restart(name string) {
 	m := s.find(name)
 	s.mu.Lock()
