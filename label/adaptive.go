@@ -32,8 +32,9 @@ const (
 
 // AdaptiveStore is what [Adaptive] needs besides [Store].
 type AdaptiveStore interface {
-	// PairJudgments gives what a judge has said of one pair.
-	PairJudgments(ctx context.Context, judge, pair dataset.Hash) ([]dataset.Judgment, error)
+	// PairSoFar gives what a judge has said of one pair, and the stop of a rule
+	// there, nil where it has none.
+	PairSoFar(ctx context.Context, judge, pair, rule dataset.Hash) ([]dataset.Judgment, *dataset.Stop, error)
 	// LatestJudgments gives what a judge has said of the pairs that came last,
 	// at most so many of them, each pair's judgments together.
 	LatestJudgments(ctx context.Context, judge dataset.Hash, pairs int) iter.Seq2[[]dataset.Judgment, error]
@@ -173,11 +174,16 @@ func (s *state) adaptivePair(ctx context.Context, w dataset.Work, stop <-chan st
 	a := s.Adaptive
 	m := a.current()
 	p := pairState{state: s, w: &w, order: dataset.OrderAB}
-	var err error
 	if len(w.Slots) < len(s.Job.Principles)*len(s.Job.Orders)*s.Job.Samples {
-		if p.js, err = a.Store.PairJudgments(ctx, s.Job.Judge, w.Pair); err != nil {
+		js, end, err := a.Store.PairSoFar(ctx, s.Job.Judge, w.Pair, a.rule)
+		if err != nil {
 			return err
 		}
+		if end != nil && end.Flip <= a.Risk {
+			a.learn(js) // another process has been here
+			return nil
+		}
+		p.js = js
 	}
 	if m == nil || Audited(w.Pair) {
 		done, err := p.all(ctx, stop)

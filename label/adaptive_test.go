@@ -224,7 +224,7 @@ func TestStoppedPairsFlipNoMoreOftenThanTheThreshold(t *testing.T) {
 	}
 }
 
-func (m *memory) PairJudgments(_ context.Context, _, pair dataset.Hash) ([]dataset.Judgment, error) {
+func (m *memory) said(pair dataset.Hash) []dataset.Judgment {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []dataset.Judgment
@@ -233,13 +233,13 @@ func (m *memory) PairJudgments(_ context.Context, _, pair dataset.Hash) ([]datas
 			out = append(out, *j)
 		}
 	}
-	return out, nil
+	return out
 }
 
-func (m *memory) LatestJudgments(ctx context.Context, judge dataset.Hash, n int) iter.Seq2[[]dataset.Judgment, error] {
+func (m *memory) LatestJudgments(_ context.Context, _ dataset.Hash, n int) iter.Seq2[[]dataset.Judgment, error] {
 	return func(yield func([]dataset.Judgment, error) bool) {
 		for _, w := range m.pairs[max(0, len(m.pairs)-n):] {
-			if js, err := m.PairJudgments(ctx, judge, w.Pair); len(js) > 0 && !yield(js, err) {
+			if js := m.said(w.Pair); len(js) > 0 && !yield(js, nil) {
 				return
 			}
 		}
@@ -252,6 +252,15 @@ type adaptiveMemory struct {
 	*memory
 	stopMu sync.Mutex
 	stops  map[dataset.Hash]*dataset.Stop
+}
+
+func (m *adaptiveMemory) PairSoFar(_ context.Context, _, pair, rule dataset.Hash) ([]dataset.Judgment, *dataset.Stop, error) {
+	m.stopMu.Lock()
+	defer m.stopMu.Unlock()
+	if s := m.stops[pair]; s != nil && s.Rule == rule {
+		return m.said(pair), s, nil
+	}
+	return m.said(pair), nil, nil
 }
 
 func (m *adaptiveMemory) AddStop(_ context.Context, s *dataset.Stop) error {
@@ -409,6 +418,20 @@ func TestAnAdaptiveJobAsksLessAndLabelsAlike(t *testing.T) {
 	}
 }
 
+// A pair that another process has stopped meanwhile is left alone.
+func TestAnAdaptiveJobLeavesAStopAlone(t *testing.T) {
+	m, j := newAdaptiveMemory(60), &opinions{seed: 4}
+	if _, err := adaptiveRunner(m, j, 8).Run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	calls := j.calls
+	r := adaptiveRunner(m, j, 8)
+	r.Store = m.memory // whose pending pairs include those that were stopped
+	if count, err := r.Run(t.Context(), nil); err != nil || j.calls != calls || count.Saved != 0 || len(m.stops) == 0 {
+		t.Fatalf("%+v, %v: %d further calls, %d stops", count, err, j.calls-calls, len(m.stops))
+	}
+}
+
 func TestAnAdaptiveJobGoesOnWhereItWasStopped(t *testing.T) {
 	m, j := newAdaptiveMemory(120), &opinions{seed: 9}
 	stop := make(chan struct{})
@@ -429,7 +452,7 @@ func TestAnAdaptiveJobGoesOnWhereItWasStopped(t *testing.T) {
 		t.Fatalf("%+v, %v: %d doubled, %d calls, %d judgments", count, err, m.doubled, j.calls, len(m.judgments))
 	}
 	for _, w := range m.pairs {
-		js, _ := m.PairJudgments(t.Context(), dataset.Hash{}, w.Pair)
+		js := m.said(w.Pair)
 		if len(js) == 0 || len(js)%2 != 0 || len(js) < 12 && m.stops[w.Pair] == nil {
 			t.Fatalf("pair %s has %d judgments, stop %v", w.Pair, len(js), m.stops[w.Pair])
 		}

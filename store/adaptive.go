@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"iter"
 	"strconv"
@@ -121,21 +122,30 @@ func (s *Store) PendingUnless(ctx context.Context, job dataset.Job, rule dataset
 	}
 }
 
-// PairJudgments gives what a judge has said of one pair.
-func (s *Store) PairJudgments(ctx context.Context, judge, pair dataset.Hash) ([]dataset.Judgment, error) {
+// PairSoFar gives what a judge has said of one pair, and the stop of a rule
+// there, nil where it has none.
+func (s *Store) PairSoFar(ctx context.Context, judge, pair, rule dataset.Hash) ([]dataset.Judgment, *dataset.Stop, error) {
 	j, ok, err := s.judge(ctx, judge)
 	if err != nil || !ok {
-		return nil, err
+		return nil, nil, err
 	}
 	var id int64
-	if err := s.read.QueryRowContext(ctx, "SELECT id FROM pairs WHERE hash = ?", pair[:]).Scan(&id); err != nil {
-		return nil, s.failed("read the judgments of a pair", err)
+	var flip sql.NullFloat64
+	var created sql.NullInt64
+	err = s.read.QueryRowContext(ctx, `SELECT p.id, t.flip, t.created FROM pairs p
+		LEFT JOIN stops t ON t.judge = ? AND t.rule = ? AND t.pair = p.id WHERE p.hash = ?`, j.id, rule[:], pair[:]).Scan(&id, &flip, &created)
+	if err != nil {
+		return nil, nil, s.failed("read the judgments of a pair", err)
+	}
+	var stop *dataset.Stop
+	if flip.Valid {
+		stop = &dataset.Stop{Pair: pair, Judge: judge, Rule: rule, Flip: flip.Float64, Created: fromMillis(created.Int64)}
 	}
 	byID := map[int64]*Judged{id: {Key: dataset.PairKey{Hash: pair}}}
 	if err := s.judgedJudgments(ctx, map[int64]dataset.Hash{j.id: judge}, "("+strconv.FormatInt(id, 10)+")", "", byID); err != nil {
-		return nil, s.failed("read the judgments of a pair", err)
+		return nil, nil, s.failed("read the judgments of a pair", err)
 	}
-	return byID[id].Judgments, nil
+	return byID[id].Judgments, stop, nil
 }
 
 // LatestJudgments gives what a judge has said of the pairs that came into the

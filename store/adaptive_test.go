@@ -42,6 +42,10 @@ func TestAStoppedPairIsLeftOutAtThatRiskAndNoOther(t *testing.T) {
 	stop(2, 0.04, rule)
 	stop(3, 0.01, dataset.RuleHash(nil))
 
+	js, got, err := s.PairSoFar(t.Context(), job.Judge, pairs[0].Key().Hash, rule)
+	if err != nil || len(js) != 2 || got == nil || got.Flip != 0.01 {
+		t.Errorf("pair 0: %d judgments, stop %+v, %v", len(js), got, err)
+	}
 	for _, c := range []struct {
 		risk  float64
 		left  []int // pairs that are pending
@@ -114,8 +118,8 @@ func TestTheLatestJudgmentsAreThoseOfTheLastPairs(t *testing.T) {
 	if !slices.Equal(got, workPairs(work[140:440])) {
 		t.Fatalf("%d pairs, not the last ones in their order", len(got))
 	}
-	js, err := s.PairJudgments(t.Context(), job.Judge, work[7].Pair)
-	if err != nil || len(js) != 3 || js[0].Pair != work[7].Pair || js[0].LogOdds() < 0.9 {
+	js, stop, err := s.PairSoFar(t.Context(), job.Judge, work[7].Pair, dataset.RuleHash(nil))
+	if err != nil || stop != nil || len(js) != 3 || js[0].Pair != work[7].Pair || js[0].LogOdds() < 0.9 {
 		t.Fatalf("%+v, %v", js, err)
 	}
 }
