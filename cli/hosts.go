@@ -27,6 +27,7 @@ func spreadFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "jobs", Value: "auto", Usage: "pairs worked on at once on each host: `N`, or auto, which tries what is fastest"},
 		&urfave.BoolFlag{Name: "allow-mixed", Usage: "take hosts that have different weights under the model's name; the judge is then their mixture"},
 		&urfave.DurationFlag{Name: "patience", Value: defaultPatience, Usage: "how long to wait, and mark nothing as failed, while no host answers (`TIME`)"},
+		eventsFlag(),
 	}
 }
 
@@ -46,13 +47,21 @@ func jobs(c *urfave.Context) (int, error) {
 // fleet is the hosts of one model.
 type fleet struct {
 	clients []*llm.Client
-	away    []error // why a host is not there, by client
+	tuners  []*label.Tuner // by client; they know the hosts from round to round
+	away    []error        // why a host is not there, by client
 }
 
 // fleet asks each host that --host names which weights it has. They must be the
 // same; with --allow-mixed the model's identity becomes that of their mixture.
 func (a *app) fleet(c *urfave.Context, m *model) (*fleet, error) {
 	f := &fleet{clients: m.Hosts()}
+	n, err := jobs(c)
+	if err != nil {
+		return nil, err
+	}
+	for range f.clients {
+		f.tuners = append(f.tuners, label.NewTuner(n))
+	}
 	f.away = make([]error, len(f.clients))
 	if len(f.clients) == 1 {
 		f.clients[0].Expect(m.id.Digest)
@@ -113,6 +122,7 @@ func (f *fleet) hosts(judgeOf func(llm.Chatter) (*judge.Judge, error)) ([]label.
 		}
 		out = append(out, label.Host{
 			Name: client.Host(), Judge: j, Check: client.Check, Away: f.away[i], Forget: client.Forget,
+			Tune: f.tuners[i],
 		})
 	}
 	return out, nil

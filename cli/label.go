@@ -329,13 +329,12 @@ func (l *labelRun) ask() (label.Count, error) {
 	if err != nil {
 		return label.Count{}, err
 	}
-	p := a.progress(c, "label", "judgments", l.pending())
-	defer p.done()
-	hosts, err := l.fleet.hosts(func(m llm.Chatter) (*judge.Judge, error) { return l.judgeOf(m, l.judge.ID.Mode) })
+	watch, err := l.watch()
 	if err != nil {
 		return label.Count{}, err
 	}
-	workers, err := jobs(c)
+	defer watch.close()
+	hosts, err := l.fleet.hosts(func(m llm.Chatter) (*judge.Judge, error) { return l.judgeOf(m, l.judge.ID.Mode) })
 	if err != nil {
 		return label.Count{}, err
 	}
@@ -346,15 +345,8 @@ func (l *labelRun) ask() (label.Count, error) {
 	defer claims.Close()
 	r := &label.Runner{
 		Store: l.store, Claims: claims, Hosts: hosts, Job: l.job, Principles: l.principles,
-		Workers: workers, Patience: c.Duration("patience"), MinCoverage: c.Float64("min-coverage"),
-		OnEvent: func(e label.Event) { a.onHost(c, e) },
-		OnCount: func(n label.Count) {
-			note := ""
-			if n.Failed > 0 {
-				note = fmt.Sprintf("%d failed", n.Failed)
-			}
-			p.set(n.Judgments+n.Failed+n.Saved, note)
-		},
+		Patience: c.Duration("patience"), MinCoverage: c.Float64("min-coverage"),
+		OnEvent: watch.host, OnCount: watch.counted,
 	}
 	if l.adaptive != nil {
 		r.Store, r.Adaptive = l.adaptive.store, l.adaptive.rule

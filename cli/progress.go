@@ -41,7 +41,7 @@ const window = 2 * time.Minute
 func (a *app) progress(c *urfave.Context, what, unit string, total int64) *progress {
 	p := &progress{app: a, what: what, unit: unit, total: total, off: c.Bool("quiet"), start: time.Now()}
 	p.tty = isTerminal(a.Err)
-	p.every = 10 * time.Second
+	p.every = 30 * time.Second
 	if p.tty {
 		p.every = 200 * time.Millisecond
 	}
@@ -52,13 +52,10 @@ func (a *app) progress(c *urfave.Context, what, unit string, total int64) *progr
 
 // set shows that done of the total are done; note is added at the end.
 func (p *progress) set(done int64, note string) {
-	if p.off {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if now.Sub(p.last) < p.every {
+	if p.off || now.Sub(p.last) < p.every {
 		return
 	}
 	p.last = now
@@ -71,6 +68,13 @@ func (p *progress) set(done int64, note string) {
 		line += ", " + note
 	}
 	p.print(line)
+}
+
+// due tells whether a call of set would show anything.
+func (p *progress) due() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.off && time.Since(p.last) >= p.every
 }
 
 func (p *progress) text(now time.Time, done int64) string {

@@ -93,6 +93,7 @@ type Answer struct {
 	Coverage          float64
 	Censored          bool
 	PromptTokens      int
+	PromptTime        time.Duration // as [llm.Choice] has it
 	Duration          time.Duration
 	Calls             int
 }
@@ -112,7 +113,7 @@ func (j *Judge) Compare(ctx context.Context, q Question) (Answer, error) {
 	return Answer{
 		LPFirst: c.LogProb[0], LPSecond: c.LogProb[1],
 		Coverage: c.Coverage, Censored: c.Censored,
-		PromptTokens: c.PromptTokens, Duration: c.Duration, Calls: c.Calls,
+		PromptTokens: c.PromptTokens, PromptTime: c.PromptTime, Duration: c.Duration, Calls: c.Calls,
 	}, nil
 }
 

@@ -88,6 +88,7 @@ func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) (*d
 			c.Calls += int64(a.Calls)
 			c.PromptTokens += int64(a.PromptTokens * a.Calls)
 			c.Bias += (j.LogOdds() - c.Bias) / float64(c.Judgments)
+			s.cache(c, a, first)
 			if a.Coverage < s.MinCoverage {
 				c.Abstained++
 			}
@@ -136,4 +137,20 @@ func (s *state) failed(ctx context.Context, l *lane, w *dataset.Work, slot datas
 	l.group.settled[slot] = true
 	s.add(func(c *Count) { c.Failed++ })
 	return false, nil
+}
+
+// cache counts what the server's prefix cache held; s.mu must be held.
+func (s *state) cache(c *Count, a judge.Answer, first bool) {
+	if a.PromptTime <= 0 || a.PromptTokens <= 0 {
+		return
+	}
+	perToken := a.PromptTime.Seconds() / float64(a.PromptTokens)
+	if first {
+		s.cold.add(perToken)
+		return
+	}
+	c.Cacheable++
+	if s.cold.n > 0 && perToken < s.cold.x/2 {
+		c.Cached++
+	}
 }

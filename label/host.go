@@ -21,6 +21,9 @@ type Host struct {
 	Check func(context.Context) error
 	// Away, if not nil, is why the host is not to be used until Check passes.
 	Away error
+	// Tune says how many groups the host works on at once; nil makes one by
+	// Runner.Workers. One that is kept knows the host in the next run.
+	Tune *Tuner
 	// Forget, if set, is called when the host was away and is back.
 	Forget func()
 }
@@ -61,8 +64,7 @@ const inARow = 10
 // host is a Host at work.
 type host struct {
 	Host
-	s    *state
-	tune *tuner
+	s *state
 
 	look sync.Mutex // held by the one who checks
 
@@ -80,7 +82,7 @@ var errAside = errors.New("the group goes to another host")
 // usable tells whether a lane may put a question now; rank is the lane's number
 // on its host.
 func (h *host) usable(rank int) bool {
-	groups := h.tune.groups()
+	groups := h.Tune.groups()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.up && rank < groups
@@ -169,9 +171,9 @@ func (h *host) answered(first bool, size int, began, ended time.Time) {
 	n := h.judgments
 	h.mu.Unlock()
 	h.s.good()
-	if h.tune.saw(first, size, began, ended) {
+	if h.Tune.saw(first, size, began, ended) {
 		h.wake()
-		h.s.tell(Event{Kind: HostGroups, Host: h.Name, Groups: h.tune.groups(), Judgments: n})
+		h.s.tell(Event{Kind: HostGroups, Host: h.Name, Groups: h.Tune.groups(), Judgments: n})
 	}
 }
 
@@ -303,7 +305,7 @@ func (h *host) revive(ctx context.Context, cause error) error {
 		if h.Forget != nil {
 			h.Forget()
 		}
-		h.tune.away()
+		h.Tune.away()
 		if h.Check != nil {
 			h.s.good()
 		}

@@ -47,6 +47,11 @@ type Count struct {
 	Calls        int64 // to the model, the failed ones included
 	PromptTokens int64
 	Saved        int64 // questions that Runner.Adaptive left out
+	// Cached is how many questions found their pair in the server's cache, of
+	// Cacheable that were put right after another one of the same pair and order
+	// to a server that says how long it read. A prompt counts as found if it was
+	// read in less than half the time of one that cannot have been.
+	Cached, Cacheable int64
 	// Bias is the mean log-odds by which the first slot was favoured: the mean
 	// position bias, once both orders of the pairs are asked.
 	Bias float64
@@ -111,14 +116,14 @@ func (r *Runner) Run(ctx context.Context, stop <-chan struct{}) (Count, error) {
 		hosts = []Host{{Judge: r.Judge}}
 	}
 	for _, h := range hosts {
-		s.hosts = append(s.hosts, &host{Host: h, s: s, tune: newTuner(r.Workers), up: h.Away == nil, changed: make(chan struct{})})
+		if h.Tune == nil {
+			h.Tune = NewTuner(r.Workers)
+		}
+		s.hosts = append(s.hosts, &host{Host: h, s: s, up: h.Away == nil, changed: make(chan struct{})})
 	}
 	g.Go(func() error { return s.feed(gctx, stop) })
-	lanes := r.Workers
-	if lanes <= 0 {
-		lanes = mostGroups
-	}
 	for _, h := range s.hosts {
+		lanes := h.Tune.most()
 		if h.Away != nil {
 			s.tell(Event{Kind: HostAway, Host: h.Name, Err: h.Away})
 			g.Go(func() error { return h.revive(gctx, h.Away) })
@@ -196,6 +201,7 @@ type state struct {
 
 	mu    sync.Mutex
 	count Count
+	cold  mean      // seconds that a token of a new prompt takes to read
 	last  time.Time // when a host was known to be well
 
 	telling sync.Mutex

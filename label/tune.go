@@ -9,7 +9,7 @@ import (
 // mostGroups bounds the groups that a tuner has in flight on one host.
 const mostGroups = 128
 
-// tuner finds how many groups one host should work on at once, from how long
+// Tuner finds how many groups one host should work on at once, from how long
 // its calls take, which are the job's own. With n groups in flight and a mean
 // time of L for a call a host does n/L calls a second (Little's law), so a larger
 // n is the better one as long as it stretches calls by less than its own factor.
@@ -17,7 +17,7 @@ const mostGroups = 128
 // shared prompt with first ones, prompts of one size with their like. A trial
 // that is evidently worse ends after a few calls: two groups at once make some
 // servers three times slower, because each overwrites the other's cached prompt.
-type tuner struct {
+type Tuner struct {
 	mu      sync.Mutex
 	level   int // groups in flight: best, or a trial
 	best    int
@@ -75,15 +75,17 @@ const (
 	tuneShare  = 50          // and what bad trials took, so many times
 )
 
-func newTuner(fixed int) *tuner {
-	t := &tuner{level: max(1, fixed), fixed: fixed > 0}
+// NewTuner makes a tuner that begins with one group, or keeps to a fixed number
+// where that is over 0.
+func NewTuner(fixed int) *Tuner {
+	t := &Tuner{level: max(1, fixed), fixed: fixed > 0}
 	t.best = t.level
 	t.restart()
 	return t
 }
 
 // restart begins anew, for a host that was away.
-func (t *tuner) restart() {
+func (t *Tuner) restart() {
 	if !t.fixed {
 		t.level, t.best = 1, 1
 	}
@@ -93,21 +95,29 @@ func (t *tuner) restart() {
 }
 
 // groups gives how many groups may be in flight.
-func (t *tuner) groups() int {
+func (t *Tuner) groups() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.level
 }
 
+// most is the largest number of groups that can come of it.
+func (t *Tuner) most() int {
+	if t.fixed {
+		return t.level
+	}
+	return mostGroups
+}
+
 // away says that the host was away.
-func (t *tuner) away() {
+func (t *Tuner) away() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.restart()
 }
 
 // saw takes in a call and tells whether the number of groups has changed.
-func (t *tuner) saw(first bool, size int, began, ended time.Time) bool {
+func (t *Tuner) saw(first bool, size int, began, ended time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fixed || began.Before(t.changed) {
@@ -135,7 +145,7 @@ func (t *tuner) saw(first bool, size int, began, ended time.Time) bool {
 }
 
 // try begins the next trial, if there is one.
-func (t *tuner) try(now time.Time) bool {
+func (t *Tuner) try(now time.Time) bool {
 	for len(t.factors) > 0 {
 		f := t.factors[0]
 		t.factors = t.factors[1:]
@@ -154,13 +164,13 @@ func (t *tuner) try(now time.Time) bool {
 	return false
 }
 
-func (t *tuner) set(n int, now time.Time) {
+func (t *Tuner) set(n int, now time.Time) {
 	t.level, t.changed = n, now
 	t.calls, t.k, t.seen, t.usual, t.trial = 0, 0, 0, 0, times{}
 }
 
 // judge ends a trial as soon as its outcome is clear.
-func (t *tuner) judge(now time.Time) bool {
+func (t *Tuner) judge(now time.Time) bool {
 	if t.k < tuneLeast || t.seen <= 0 {
 		// A trial whose calls are like none before says nothing.
 		if t.calls < 8*t.level+16 {
@@ -192,7 +202,7 @@ func (t *tuner) judge(now time.Time) bool {
 
 // accept makes the trial's number the best one, and goes on from there: in
 // larger steps where the server has shown no strain.
-func (t *tuner) accept(factor, gain float64, now time.Time) {
+func (t *Tuner) accept(factor, gain float64, now time.Time) {
 	t.best, t.base = t.level, t.trial
 	t.factors = []float64{2, 1.5}
 	if gain > 0.9*factor && factor >= 2 {

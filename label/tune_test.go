@@ -13,7 +13,7 @@ type simulated func(groups int, first bool) time.Duration
 
 // run has groups of calls work on a host as lanes do, in simulated time, and
 // gives how long the job took. Fixed 0 leaves the number of groups to the tuner.
-func (s simulated) run(t *tuner, groups, calls int, noise float64) time.Duration {
+func (s simulated) run(t *Tuner, groups, calls int, noise float64) time.Duration {
 	rng := rand.New(rand.NewPCG(1, 2))
 	start := t.changed
 	now := start
@@ -102,11 +102,11 @@ func TestTheTunerIsCloseToTheBestSetting(t *testing.T) {
 				const groups, calls = 300, 32
 				best, at := time.Duration(0), 0
 				for _, n := range []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128} {
-					if d := host.run(newTuner(n), groups, calls, noise); best == 0 || d < best {
+					if d := host.run(NewTuner(n), groups, calls, noise); best == 0 || d < best {
 						best, at = d, n
 					}
 				}
-				tuned := newTuner(0)
+				tuned := NewTuner(0)
 				took := host.run(tuned, groups, calls, noise)
 				behind := float64(took)/float64(best) - 1
 				t.Logf("noise %.1f: best with %d groups, %.1f s; found %d, %.1f s: %.1f %% behind", noise, at, best.Seconds(), tuned.groups(), took.Seconds(), 100*behind)
@@ -121,7 +121,7 @@ func TestTheTunerIsCloseToTheBestSetting(t *testing.T) {
 // A host that was away may have become another one.
 func TestTheTunerBeginsAnewAfterAnOutage(t *testing.T) {
 	fast := simulated(func(n int, _ bool) time.Duration { return 50 * time.Millisecond })
-	tuned := newTuner(0)
+	tuned := NewTuner(0)
 	fast.run(tuned, 200, 8, 0)
 	if tuned.groups() < 32 {
 		t.Fatalf("%d groups on a host without bounds", tuned.groups())
@@ -130,7 +130,7 @@ func TestTheTunerBeginsAnewAfterAnOutage(t *testing.T) {
 	if tuned.groups() != 1 {
 		t.Errorf("%d groups after the host was away", tuned.groups())
 	}
-	fixed := newTuner(7)
+	fixed := NewTuner(7)
 	fast.run(fixed, 20, 8, 0)
 	fixed.away()
 	if fixed.groups() != 7 {

@@ -21,7 +21,10 @@ type Choice struct {
 	Distribution
 	Calls        int
 	PromptTokens int // of one call
-	Duration     time.Duration
+	// PromptTime is what the server says it took to read the prompt of the last
+	// call; 0 where it does not say.
+	PromptTime time.Duration
+	Duration   time.Duration
 }
 
 // Choose puts a question that one of the options, each a single token, answers.
@@ -42,7 +45,7 @@ func Choose(ctx context.Context, m Chatter, req Request, votes int, options ...s
 		return Choice{}, err
 	}
 	d, err := r.Distribution(options...)
-	return Choice{Distribution: d, Calls: 1, PromptTokens: r.PromptTokens, Duration: r.Duration}, err
+	return Choice{Distribution: d, Calls: 1, PromptTokens: r.PromptTokens, PromptTime: r.PromptTime, Duration: r.Duration}, err
 }
 
 func vote(ctx context.Context, m Chatter, req Request, votes int, options []string) (Choice, error) {
@@ -64,7 +67,7 @@ func vote(ctx context.Context, m Chatter, req Request, votes int, options []stri
 			continue // an empty answer names no option: it lowers the coverage
 		}
 		c.Duration += r.Duration
-		c.PromptTokens = r.PromptTokens
+		c.PromptTokens, c.PromptTime = r.PromptTokens, r.PromptTime
 		first, _, _ := strings.Cut(strings.TrimSpace(r.Text), " ")
 		for i, o := range options {
 			if spells(first, o) {
