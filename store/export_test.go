@@ -47,3 +47,6 @@ func BreakOne(s *Store) error {
 		return err
 	})
 }
+
+// PagePairs is how many rows of a file are looked at in one read.
+const PagePairs = pagePairs

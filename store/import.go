@@ -32,6 +32,7 @@ type Import struct {
 	Pairs     int64 // different pairs of the file
 	New       int64 // of those, pairs the store did not know
 	Identical int64 // pairs whose replies are byte for byte the same: not stored
+	Longest   int   // bytes of a prompt and both replies, at most
 	// Unchanged tells that the file has the pairs it had when it was last
 	// imported, so nothing was written.
 	Unchanged bool
@@ -142,11 +143,13 @@ func (m *importer) add(p *dataset.Pair) error {
 		}
 		row.extra = string(b)
 	}
-	m.batch = append(m.batch, row)
-	m.bytes += len(p.First.Text) + len(p.Second.Text) + len(row.extra) + 200
+	bytes := len(p.First.Text) + len(p.Second.Text)
 	for i := range p.Prompt {
-		m.bytes += len(p.Prompt[i].Content)
+		bytes += len(p.Prompt[i].Content)
 	}
+	m.out.Longest = max(m.out.Longest, bytes)
+	m.batch = append(m.batch, row)
+	m.bytes += bytes + len(row.extra) + 200
 	if len(m.batch) >= batchPairs || m.bytes >= batchBytes {
 		return m.flush()
 	}
@@ -364,7 +367,7 @@ func (m *importer) finish() error {
 		if rows != m.seq {
 			return errChanged(m.name)
 		}
-		_, err := t.exec("UPDATE files SET import = ?, rows = ?, pairs = ?, imported = ? WHERE id = ?",
+		_, err := t.exec("UPDATE files SET import = ?, rows = ?, pairs = ?, imported = ?, mark = NULL WHERE id = ?",
 			m.staging, m.seq, m.out.Pairs, time.Now().UnixMilli(), m.out.File)
 		return err
 	})

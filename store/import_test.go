@@ -39,7 +39,7 @@ func TestImportingTwiceChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (store.Import{File: first.File, Records: 1202, Pairs: 1202, Unchanged: true}); again != want {
+	if want := (store.Import{File: first.File, Records: 1202, Pairs: 1202, Longest: 44, Unchanged: true}); again != want {
 		t.Errorf("second import: %+v, want %+v", again, want)
 	}
 	if diff := cmp.Diff(before, dump(t, s)); diff != "" {

@@ -135,8 +135,13 @@ func (s *Store) pairs(ctx context.Context, q *jobQuery, pendingOnly bool) iter.S
 		// Pairs that are done need not be shown, except where they count
 		// towards a limit.
 		skip := pendingOnly && q.job.Limit == 0
-		for _, imp := range q.imports {
-			for from := int64(0); ; {
+		done := s.frontier(q)
+		for i, imp := range q.imports {
+			from := int64(0)
+			if skip {
+				from = done.start(i)
+			}
+			for {
 				var err error
 				var last int64
 				page, last, err = s.page(ctx, q, page[:0], imp, from, skip)
@@ -146,6 +151,9 @@ func (s *Store) pairs(ctx context.Context, q *jobQuery, pendingOnly bool) iter.S
 				}
 				if last < 0 {
 					break
+				}
+				if skip && len(page) == 0 {
+					done.reach(i, from, last+1)
 				}
 				from = last + 1
 				for _, p := range page {

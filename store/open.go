@@ -38,6 +38,7 @@ type Store struct {
 	mu         sync.Mutex
 	principles map[dataset.Hash]int64
 	judges     map[dataset.Hash]judgeRow
+	frontiers  map[string]*frontier // by job
 }
 
 type judgeRow struct {

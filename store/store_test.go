@@ -172,7 +172,7 @@ func TestEverythingComesBackAsItWent(t *testing.T) {
 		}},
 	}
 	imp := mustImport(t, s, "in.jsonl", []*dataset.Pair{p})
-	want := store.Import{File: imp.File, Records: 1, Pairs: 1, New: 1}
+	want := store.Import{File: imp.File, Records: 1, Pairs: 1, New: 1, Longest: 90}
 	if imp != want {
 		t.Errorf("import: %+v, want %+v", imp, want)
 	}
