@@ -99,6 +99,7 @@ type labelRun struct {
 	job        dataset.Job
 	judge      *judge.Judge
 	plan       dataset.Plan // before the run
+	counted    bool         // the plan is more than the longest pair
 	identical  int64
 	adaptive   *adaptiveRun // nil without --adaptive
 	active     *chooser     // nil without --pairs
@@ -226,7 +227,7 @@ func (l *labelRun) bring() error {
 		l.active.ctx, l.active.added = ctx, 0
 	}
 	for _, f := range l.in.files {
-		imp, err := l.store.ImportPairs(ctx, f, readFile(l.in, f, dataset.Pairs), func(n int64) { p.set(n, f) })
+		imp, err := l.in.importFile(ctx, l.store, f, func(n int64) { p.set(n, f) })
 		if err != nil {
 			return err
 		}
@@ -246,20 +247,14 @@ func (l *labelRun) mode() (string, error) {
 	if m := l.c.String("mode"); m != "" {
 		return m, nil
 	}
-	known, err := l.store.Judges(l.c.Context)
-	if err != nil {
-		return "", err
-	}
 	has := map[string]bool{}
 	for _, mode := range []string{judge.ModeToken, judge.ModeVote} {
 		j, err := l.newJudge(mode)
 		if err != nil {
 			return "", err
 		}
-		for _, k := range known {
-			if k.Hash == j.ID.Hash() && k.Judgments > 0 {
-				has[mode] = true
-			}
+		if has[mode], err = l.store.HasJudged(l.c.Context, j.ID.Hash()); err != nil {
+			return "", err
 		}
 	}
 	if has[judge.ModeVote] && !has[judge.ModeToken] {
@@ -288,7 +283,7 @@ func (l *labelRun) use(mode string) error {
 	if err := l.store.PutJudge(l.c.Context, l.judge.ID); err != nil {
 		return err
 	}
-	if l.plan, err = l.store.Plan(l.c.Context, l.job); err != nil {
+	if err := l.size(); err != nil {
 		return err
 	}
 	if err := l.adapt(l.c.Context, mode); err != nil {
@@ -319,8 +314,8 @@ func (l *labelRun) pending() int64 {
 // ask runs the job, with progress.
 func (l *labelRun) ask() (label.Count, error) {
 	a, c := l.app, l.c
-	if l.pending() == 0 {
-		return label.Count{}, nil
+	if idle, err := l.idle(); idle || err != nil {
+		return label.Count{}, err
 	}
 	run, err := l.store.StartRun(c.Context, "label", map[string]any{
 		"files": l.in.files, "judge": l.job.Judge.String(), "principles": len(l.principles),
@@ -334,6 +329,7 @@ func (l *labelRun) ask() (label.Count, error) {
 		return label.Count{}, err
 	}
 	defer watch.close()
+	defer l.countBeside(watch)()
 	hosts, err := l.fleet.hosts(func(m llm.Chatter) (*judge.Judge, error) { return l.judgeOf(m, l.judge.ID.Mode) })
 	if err != nil {
 		return label.Count{}, err
@@ -374,7 +370,7 @@ func (l *labelRun) report(n label.Count) error {
 		return err
 	}
 	out := labelJSON{
-		Pairs: l.plan.Pairs, Judgments: n.Judgments, Reused: l.plan.Done,
+		Pairs: after.Pairs, Judgments: n.Judgments, Reused: l.reused(after, n),
 		Failed: after.Failed, Abstained: n.Abstained, Calls: n.Calls, PromptTokens: n.PromptTokens,
 		Seconds: time.Since(l.started).Seconds(), Pending: after.Wanted - after.Done - after.Failed,
 		Identical: l.identical, Judge: l.job.Judge.String(), Model: l.model.id.Model,

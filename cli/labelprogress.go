@@ -145,7 +145,10 @@ func (w *labelWatch) note(n label.Count) string {
 	add(n.Failed, "failed")
 	add(n.Abstained, "abstained")
 	add(n.Saved, "saved")
-	add(w.reused, "reused")
+	w.mu.Lock()
+	reused := w.reused
+	w.mu.Unlock()
+	add(reused, "reused")
 	if n.Cacheable > 0 {
 		parts = append(parts, fmt.Sprintf("cache %.0f %%", 100*float64(n.Cached)/float64(n.Cacheable)))
 	}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"cai/dataset"
+	"cai/store"
+)
+
+// settled is how long a file must have lain untouched before its size and time
+// are believed: within it, it could be written again without a visible trace.
+const settled = 2 * time.Second
+
+// importFile brings a file's pairs into the store. A file that has the size and
+// the time that it had when it was read last, in the same way by the same
+// version of the program, is not read again.
+func (in *inputs) importFile(ctx context.Context, st *store.Store, file string, progress func(int64)) (store.Import, error) {
+	mark := in.mark(file)
+	if mark != "" {
+		imp, ok, err := st.Imported(ctx, file, mark)
+		if ok || err != nil {
+			return imp, err
+		}
+	}
+	bad := in.bad
+	imp, err := st.ImportPairs(ctx, file, readFile(in, file, dataset.Pairs), progress)
+	if err != nil || mark == "" || in.bad > bad || in.mark(file) != mark {
+		return imp, err
+	}
+	return imp, st.Mark(ctx, imp, mark)
+}
+
+// mark describes a file and how it is read, "" where only reading it can tell
+// whether it is what it was.
+func (in *inputs) mark(file string) string {
+	st, err := os.Stat(file)
+	if err != nil || !st.Mode().IsRegular() || in.opts.Choose != nil || in.opts.Pairs > 0 || time.Since(st.ModTime()) < settled {
+		return ""
+	}
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s, %d bytes, %d, format %q, cai %s", path, st.Size(), st.ModTime().UnixNano(), in.opts.Format, Version())
+}
