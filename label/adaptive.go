@@ -69,6 +69,7 @@ type Adaptive struct {
 	next   int         // place in rows of the next one
 	seen   int         // all that went by
 	full   int         // of those, asked under every principle
+	pilots int         // pairs of the pilot that are being asked
 	model  *Model
 	fitted int // seen when the model was fitted
 }
@@ -165,6 +166,22 @@ func (a *Adaptive) current() *Model {
 	return a.model
 }
 
+// pilot takes a place in the pilot, if there is one; the caller gives it back
+// when the pair is done with.
+func (a *Adaptive) pilot() (taken bool, leave func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.full+a.pilots >= Pilot {
+		return false, func() {}
+	}
+	a.pilots++
+	return true, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.pilots--
+	}
+}
+
 // Audited tells whether a pair is one of those that are asked in full whatever
 // the rule says: one in twenty, by its hash.
 func Audited(pair dataset.Hash) bool { return binary.BigEndian.Uint32(pair[12:])%AuditOneIn == 0 }
@@ -185,7 +202,9 @@ func (s *state) adaptivePair(ctx context.Context, w dataset.Work, stop <-chan st
 		}
 		p.js = js
 	}
-	if m == nil || Audited(w.Pair) {
+	pilot, leave := a.pilot()
+	defer leave()
+	if pilot || Audited(w.Pair) {
 		done, err := p.all(ctx, stop)
 		if done {
 			a.learn(p.js)
@@ -194,6 +213,11 @@ func (s *state) adaptivePair(ctx context.Context, w dataset.Work, stop <-chan st
 	}
 	cost := Cost{Reread: float64(len(w.A)+len(w.B)) / questionBytes}
 	for {
+		// While the pilot is under way other pairs are asked principle by
+		// principle, since one at least is needed of each.
+		if m == nil {
+			m = a.current()
+		}
 		flip, batch := p.decide(m, a, cost)
 		if len(batch) == 0 {
 			a.learn(p.js)
@@ -318,11 +342,19 @@ func (p *pairState) decide(m *Model, a *Adaptive, cost Cost) (flip float64, batc
 			seen[k].Weight = 0 // it failed, or abstains: it is no part of the label
 		}
 	}
+	switch {
+	case len(half) > 0:
+		return 0.5, half
+	case m == nil && len(fresh) > 0:
+		return 0.5, fresh[:1]
+	case m == nil && len(again) > 0:
+		return 0.5, again
+	case m == nil:
+		return 0, nil
+	}
 	o := m.Outlook(seen)
 	flip = o.Flip()
 	switch {
-	case len(half) > 0:
-		return flip, half
 	case flip <= a.Risk:
 		return flip, nil
 	case len(fresh) > 0:

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -415,6 +416,22 @@ func TestAnAdaptiveJobAsksLessAndLabelsAlike(t *testing.T) {
 	audit, ok, err := adaptiveRunner(m, j, principles).Adaptive.Audit(t.Context(), r.Job, true)
 	if err != nil || !ok || audit.Pairs == 0 || audit.Pairs > pairs/5 || audit.Asked >= audit.Wanted {
 		t.Fatalf("audit %+v, %v, %v", audit, ok, err)
+	}
+}
+
+// However many pairs are worked on at once, no more than the pilot and the
+// audited ones are asked in full for lack of a model.
+func TestAWideJobDoesNotOutrunThePilot(t *testing.T) {
+	m, j := newAdaptiveMemory(120), &opinions{seed: 8}
+	j.fail = func(judge.Question) error {
+		time.Sleep(time.Millisecond)
+		return nil
+	}
+	r := adaptiveRunner(m, j, 12)
+	r.Workers = 60
+	count, err := r.Run(t.Context(), nil)
+	if err != nil || count.Judgments+count.Saved != 120*24 || count.Saved < 120*24/4 {
+		t.Fatalf("%+v, %v", count, err)
 	}
 }
 
