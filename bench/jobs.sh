@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 pairs=${1:-300}
 box=$(mktemp -d)
 trap 'rm -rf "$box"; [ -z "${server:-}" ] || kill "$server"' EXIT
-go build -o "$box/cai" . && go build -o "$box/fakeollama" ./bench/fakeollama
+go build -o "$box/cai" .
+go build -o "$box/fakeollama" ./bench/fakeollama
 story=$(printf 'The garden was dry and the well was far. %.0s' $(seq 30))
 for i in $(seq "$pairs"); do
     echo "{\"prompt\":\"Question $i? $story\",\"chosen\":\"A careful answer $i, please. $story\",\"rejected\":\"A stupid answer $i.\"}"
