@@ -40,6 +40,12 @@ func (a *app) labelCommand() *urfave.Command {
 			"--pairs N does not ask about all pairs of a prompt with many responses but about N: at\n" +
 			"first each response with another, then, in rounds, those whose outcome is expected to\n" +
 			"tell most about the ranking (Bradley-Terry). Pairs that were judged before count.\n\n" +
+			"--host more than once spreads the pairs over several servers, which must have the same\n" +
+			"weights: each takes the next pair when it is free. --jobs auto finds out how many pairs\n" +
+			"at once are fastest on each. While a server fails it is left alone and looked for; its\n" +
+			"pairs go to others or wait, and nothing is marked as failed. Several cai label on one\n" +
+			"database share the work. --events writes start, progress (every 5 s), away, back, left,\n" +
+			"groups (pairs at once, by --jobs auto) and end as JSON Lines.\n\n" +
 			"Questions that failed are kept with their reason and left alone until --retry-failed.\n" +
 			"Ctrl-C finishes what is in flight; a second Ctrl-C gives that up, too.\n\n" +
 			"--json prints pairs, judgments, reused, failed, abstained, calls, prompt_tokens,\n" +
