@@ -138,8 +138,8 @@ func stored(path string, coverage, reread float64) error {
 	return nil
 }
 
-// full gives z by principle of the pairs that a judge has judged under all the
-// principles under which it has judged anything.
+// full gives z by principle of the pairs that a judge has judged under all of
+// the principles under which it has judged half of its pairs or more.
 func full(ctx context.Context, st *store.Store, judge dataset.Hash, coverage float64) (rows [][]float64, skipped int, err error) {
 	set := label.Settings{MinCoverage: coverage, Weights: map[dataset.Hash]float64{}}
 	var pairs [][]dataset.Judgment
@@ -147,10 +147,20 @@ func full(ctx context.Context, st *store.Store, judge dataset.Hash, coverage flo
 		if err != nil {
 			return nil, 0, err
 		}
+		seen := map[dataset.Hash]bool{}
 		for i := range j.Judgments {
-			set.Weights[j.Judgments[i].Principle] = 1
+			seen[j.Judgments[i].Principle] = true
+		}
+		for p := range seen {
+			set.Weights[p]++
 		}
 		pairs = append(pairs, j.Judgments)
+	}
+	for p, n := range set.Weights {
+		set.Weights[p] = 1
+		if 2*n < float64(len(pairs)) {
+			delete(set.Weights, p)
+		}
 	}
 	for _, js := range pairs {
 		l, ok := label.Aggregate(js, set)
@@ -171,15 +181,19 @@ func full(ctx context.Context, st *store.Store, judge dataset.Hash, coverage flo
 // that draw gives.
 func table(runs int, draw func(run int) [][]float64, weights []float64, reread float64) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "threshold\tcalls saved\ttime saved\tstopped\tagreement\texpected\tflipped\tof stopped\t")
+	fmt.Fprintln(w, "threshold\tcalls saved\tafter the pilot\ttime saved\tstopped\tagreement\texpected\tflipped\tof stopped\t")
 	for _, risk := range thresholds {
 		var r label.Replay
+		pilot := 0 // principles that are asked in it
 		for run := range runs {
-			job(&r, draw(run), weights, risk, label.Cost{Reread: reread})
+			rows := draw(run)
+			pilot += min(label.Pilot, len(rows)) * len(rows[0])
+			job(&r, rows, weights, risk, label.Cost{Reread: reread})
 		}
 		stopped := float64(max(1, r.Stopped))
-		fmt.Fprintf(w, "%g\t%.1f %%\t%.1f %%\t%.1f %%\t%.2f %%\t%.4f\t%.4f\t%d\t\n", risk,
-			100*(1-float64(r.Asked)/float64(r.Wanted)), 100*(1-r.Cost/r.FullCost),
+		fmt.Fprintf(w, "%g\t%.1f %%\t%.1f %%\t%.1f %%\t%.1f %%\t%.2f %%\t%.4f\t%.4f\t%d\t\n", risk,
+			100*(1-float64(r.Asked)/float64(r.Wanted)),
+			100*float64(r.Wanted-r.Asked)/float64(max(1, r.Wanted-pilot)), 100*(1-r.Cost/r.FullCost),
 			100*float64(r.Stopped)/float64(r.Pairs), 100*(1-float64(r.Flipped)/float64(r.Pairs)),
 			r.Expected/stopped, float64(r.Flipped)/stopped, r.Stopped)
 	}
