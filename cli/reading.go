@@ -222,10 +222,13 @@ func logit(p float64) float64 { return math.Log(p) - math.Log1p(-p) }
 // trust says what labels are worth, as far as that can be seen from the labels
 // themselves and from what their sources say.
 type trust struct {
-	Labels          int64       `json:"labels"`
-	AbstainedLabels int64       `json:"abstained_labels"`
-	PositionBias    eval.Figure `json:"position_bias"`  // mean, log-odds, over labels
-	SameSlotRate    eval.Figure `json:"same_slot_rate"` // mean over labels
+	Labels          int64 `json:"labels"`
+	AbstainedLabels int64 `json:"abstained_labels"`
+	// SampledFrom is the number of pairs of which the labels are a sample, where
+	// there are very many; else 0.
+	SampledFrom  int64       `json:"labels_sampled_from,omitempty"`
+	PositionBias eval.Figure `json:"position_bias"`  // mean, log-odds, over labels
+	SameSlotRate eval.Figure `json:"same_slot_rate"` // mean over labels
 	// Human compares the labels with the replies that the sources call chosen.
 	Human *eval.Set `json:"against_source,omitempty"`
 	// AtChance tells that the interval of the accuracy holds ½.
@@ -234,10 +237,38 @@ type trust struct {
 
 // trustPairs bounds the pairs whose labels are compared with their sources, so
 // that memory does not grow with the store; the intervals are narrow by then.
-const trustPairs = 50_000
+const trustPairs = 20_000
 
-// trust reads labels and measures them.
+// trust reads labels, of very many a sample, and measures them.
 func (a *app) trust(ctx context.Context, st *store.Store, f store.Filter, set label.Settings) (trust, error) {
+	judged, err := st.CountJudged(ctx, f.Judge, trustPairs+1)
+	if err != nil || judged <= trustPairs {
+		return a.trustIn(ctx, st, f, set)
+	}
+	files, err := st.Files(ctx)
+	if err != nil {
+		return trust{}, err
+	}
+	var pairs int64
+	for _, file := range files {
+		if f.Source == "" || f.Source == file.Name {
+			pairs += file.Pairs
+		}
+	}
+	sample := f
+	sample.OneIn = (pairs + trustPairs - 1) / trustPairs
+	t, err := a.trustIn(ctx, st, sample, set)
+	if err == nil && sample.OneIn > 1 && t.Labels+t.AbstainedLabels < trustPairs/50 {
+		return a.trustIn(ctx, st, f, set) // few of these pairs are judged: all of them then
+	}
+	if sample.OneIn > 1 {
+		t.SampledFrom = pairs
+	}
+	return t, err
+}
+
+// trustIn reads the labels of a filter and measures them.
+func (a *app) trustIn(ctx context.Context, st *store.Store, f store.Filter, set label.Settings) (trust, error) {
 	r := &reading{store: st, filter: f, set: set}
 	var t trust
 	var bias, same float64
@@ -292,6 +323,9 @@ func (f marginOf) Compare(_ context.Context, p *dataset.Pair) (eval.Comparison, 
 
 func (t *trust) print(w io.Writer) {
 	fmt.Fprintf(w, "labels: %d, %d abstain", t.Labels, t.AbstainedLabels)
+	if t.SampledFrom > 0 {
+		fmt.Fprintf(w, " in a sample of the %d pairs", t.SampledFrom)
+	}
 	if t.PositionBias.Defined() {
 		fmt.Fprintf(w, "; position bias %+.2f in log-odds, the same slot won both orders in %.0f %% of questions", float64(t.PositionBias), 100*float64(t.SameSlotRate))
 	}

@@ -25,6 +25,20 @@ type Filter struct {
 	Pool       []dataset.Hash // further judges, whose judgments come beside those of Judge
 	Source     string         // the name of a file as it was imported; empty is all
 	Principles []dataset.Hash // none is all
+	// OneIn takes one in so many of the pairs, some that came into the store one
+	// after the other together, so that prompts stay whole; up to 1 takes all.
+	OneIn int64
+}
+
+// together is how many neighbours a sample takes or leaves together.
+const together = 16
+
+// sampled says which pairs a filter takes, as a condition on a column.
+func (f *Filter) sampled(column string) string {
+	if f.OneIn <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" AND %s / %d %% %d = 0", column, together, f.OneIn)
 }
 
 // Judged is a pair with what a judge made of it.
@@ -117,7 +131,7 @@ func (s *Store) judgedPairs(ctx context.Context, f Filter, judges map[int64]data
 	var each, has []string
 	for _, id := range ids {
 		each = append(each, fmt.Sprintf(
-			"SELECT * FROM (SELECT DISTINCT pair FROM judgments WHERE judge = %d AND pair > ?1 ORDER BY pair LIMIT ?2)", id))
+			"SELECT * FROM (SELECT DISTINCT pair FROM judgments WHERE judge = %d AND pair > ?1%s ORDER BY pair LIMIT ?2)", id, f.sampled("pair")))
 		has = append(has, fmt.Sprintf("EXISTS (SELECT 1 FROM judgments g WHERE g.judge = %d AND g.pair = s.pair)", id))
 	}
 	query := "SELECT pair, pair FROM (" + strings.Join(each, " UNION ") + ") ORDER BY pair LIMIT ?2"
@@ -136,7 +150,7 @@ func (s *Store) judgedPairs(ctx context.Context, f Filter, judges map[int64]data
 		}
 		imp = current.Int64
 		query = "SELECT s.pair, s.seq FROM source_rows s WHERE s.import = ?3 AND s.seq > ?1 AND (" +
-			strings.Join(has, " OR ") + ") ORDER BY s.seq LIMIT ?2"
+			strings.Join(has, " OR ") + ")" + f.sampled("s.pair") + " ORDER BY s.seq LIMIT ?2"
 	}
 	args := func(from int64) []any {
 		if imp != 0 {

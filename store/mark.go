@@ -47,6 +47,16 @@ func (s *Store) Longest(ctx context.Context, job dataset.Job) (bytes int, known 
 	return int(longest.Int64), least.Bool && longest.Valid, s.failed("find the longest pair", err)
 }
 
+// CountJudged counts the pairs that a judge has judged, up to a number.
+func (s *Store) CountJudged(ctx context.Context, judge dataset.Hash, atMost int64) (n int64, err error) {
+	j, ok, err := s.judge(ctx, judge)
+	if err != nil || !ok {
+		return 0, err
+	}
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT DISTINCT pair FROM judgments WHERE judge = ? LIMIT ?)", j.id, atMost).Scan(&n)
+	return n, s.failed("count the judged pairs", err)
+}
+
 // HasJudged tells whether the store holds a judgment of a judge.
 func (s *Store) HasJudged(ctx context.Context, judge dataset.Hash) (bool, error) {
 	j, ok, err := s.judge(ctx, judge)

@@ -64,3 +64,41 @@ func TestJudgedByAPoolOfJudges(t *testing.T) {
 		}
 	}
 }
+
+// A sample is a part of the pairs, the same for a file and for the whole store,
+// and of about the size that was asked for.
+func TestJudgedInASample(t *testing.T) {
+	s := newStore(t)
+	job := testJob(t, s, 1)
+	const n = 1000
+	pairs := testPairs(n)
+	mustImport(t, s, "f", pairs)
+	shell(t, s, `INSERT INTO judgments (pair, principle, judge, slot_order, sample, mode,
+		lp_first, lp_second, coverage, censored, prompt_tokens, milliseconds, created)
+		SELECT p.id, r.id, j.id, 'ab', 0, j.mode, -1, -1, 1, 0, 1, 1, 1 FROM pairs p, judges j, principles r`)
+	read := func(f store.Filter) map[dataset.Hash]bool {
+		out := map[dataset.Hash]bool{}
+		for j, err := range s.Judged(t.Context(), f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[j.Key.Hash] = true
+		}
+		return out
+	}
+	some := read(store.Filter{Judge: job.Judge, OneIn: 5})
+	if len(some) < n/5-16 || len(some) > n/5+16 {
+		t.Errorf("%d pairs, want one in five of %d", len(some), n)
+	}
+	if d := cmp.Diff(some, read(store.Filter{Judge: job.Judge, OneIn: 5, Source: "f"})); d != "" {
+		t.Error(d)
+	}
+	if all := read(store.Filter{Judge: job.Judge, OneIn: 1}); len(all) != n {
+		t.Errorf("one in one: %d of %d pairs", len(all), n)
+	}
+	for atMost, want := range map[int64]int64{10: 10, n + 1: n} {
+		if got, err := s.CountJudged(t.Context(), job.Judge, atMost); got != want || err != nil {
+			t.Errorf("at most %d: %d pairs, %v, want %d", atMost, got, err, want)
+		}
+	}
+}
