@@ -181,6 +181,7 @@ func (t *Tuner) judge(now time.Time) bool {
 	factor := float64(t.level) / float64(t.best)
 	gain := factor * t.usual / t.seen
 	switch {
+	case gain < tuneMuch:
 	case gain < tuneWorse && (t.k >= max(t.level, 16) || now.Sub(t.changed) > tuneShort):
 	case t.k >= t.level && gain > 1+(factor-1)/2: // at least half of what can be had
 		t.accept(factor, gain, now)
