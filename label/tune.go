@@ -68,6 +68,7 @@ func (t times) add(c class, x float64) {
 const (
 	tuneAfter  = 3           // calls before the first trial, after one that may have loaded the model
 	tuneLeast  = 4           // calls before any verdict
+	tuneMuch   = 0.5         // gain below which a trial ends at once
 	tuneWorse  = 0.75        // gain below which a trial ends early
 	tuneShort  = time.Second // what a trial takes before it ends early; until then it costs nothing much
 	tuneBetter = 1.05        // gain that a larger number must bring
