@@ -11,9 +11,16 @@ import (
 	"cai/store"
 )
 
-// settled is how long a file must have lain untouched before its size and time
-// are believed: within it, it could be written again without a visible trace.
-const settled = 2 * time.Second
+// settled tells whether a file has lain untouched long enough for its size and
+// time to be believed: within a tick of its file system's clock it could be
+// written again without a trace. Some of them count whole seconds, or two.
+func settled(modified time.Time) bool {
+	tick := 100 * time.Millisecond
+	if modified.Nanosecond() == 0 {
+		tick = 2 * time.Second
+	}
+	return time.Since(modified) >= tick
+}
 
 // importFile brings a file's pairs into the store. A file that has the size and
 // the time that it had when it was read last, in the same way by the same
@@ -38,7 +45,7 @@ func (in *inputs) importFile(ctx context.Context, st *store.Store, file string, 
 // whether it is what it was.
 func (in *inputs) mark(file string) string {
 	st, err := os.Stat(file)
-	if err != nil || !st.Mode().IsRegular() || in.opts.Choose != nil || in.opts.Pairs > 0 || time.Since(st.ModTime()) < settled {
+	if err != nil || !st.Mode().IsRegular() || in.opts.Choose != nil || in.opts.Pairs > 0 || !settled(st.ModTime()) {
 		return ""
 	}
 	path, err := filepath.Abs(file)
