@@ -172,15 +172,19 @@ func (t *Tuner) set(n int, now time.Time) {
 
 // judge ends a trial as soon as its outcome is clear.
 func (t *Tuner) judge(now time.Time) bool {
-	if t.k < tuneLeast || t.seen <= 0 {
+	factor := float64(t.level) / float64(t.best)
+	gain := factor * t.usual / max(t.seen, 1e-9)
+	if t.k >= max(t.level, 2) && gain > 0.9*factor { // calls take no longer at all
+		t.accept(factor, gain, now)
+		return true
+	}
+	if t.k < tuneLeast {
 		// A trial whose calls are like none before says nothing.
 		if t.calls < 8*t.level+16 {
 			return false
 		}
-		t.k, t.seen, t.usual = tuneLeast, 1, 1
+		t.k, gain = max(2*t.level, 16), 1
 	}
-	factor := float64(t.level) / float64(t.best)
-	gain := factor * t.usual / t.seen
 	switch {
 	case gain < tuneMuch:
 	case gain < tuneWorse && (t.k >= max(t.level, 16) || now.Sub(t.changed) > tuneShort):
