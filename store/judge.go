@@ -57,15 +57,14 @@ type JudgeInfo struct {
 
 // Judges lists the judges in the order in which they came.
 func (s *Store) Judges(ctx context.Context) ([]JudgeInfo, error) {
+	// Counted along the index, judge by judge: grouped by judge, the pairs would
+	// all be held in memory.
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT j.hash, j.backend, j.model, j.digest, j.template, j.mode, j.options,
-		       ifnull(g.n, 0), ifnull(g.pairs, 0),
+		       (SELECT count(*) FROM judgments g WHERE g.judge = j.id),
+		       (SELECT count(*) FROM (SELECT DISTINCT g.pair FROM judgments g WHERE g.judge = j.id)),
 		       (SELECT count(*) FROM failures f WHERE f.judge = j.id)
-		FROM judges j
-		LEFT JOIN (SELECT judge, sum(n) AS n, count(*) AS pairs
-		           FROM (SELECT judge, pair, count(*) AS n FROM judgments GROUP BY judge, pair)
-		           GROUP BY judge) g ON g.judge = j.id
-		ORDER BY j.id`)
+		FROM judges j ORDER BY j.id`)
 	if err != nil {
 		return nil, s.failed("list the judges", err)
 	}
