@@ -150,14 +150,14 @@ func (t *Tuner) try(now time.Time) bool {
 	for len(t.factors) > 0 {
 		f := t.factors[0]
 		t.factors = t.factors[1:]
-		if n := min(mostGroups, int(float64(t.best)*f)); n > t.best {
+		if n := min(mostGroups, int(float64(t.best)*f)); n > 0 && n != t.best {
 			t.set(n, now)
 			return true
 		}
 	}
 	// All is tried. Larger numbers are tried again later, for servers change and
-	// a trial may have been unlucky.
-	t.factors = []float64{2, 1.5}
+	// a trial may have been unlucky, and so is half, for one may have been lucky.
+	t.factors = []float64{2, 1.5, 0.5}
 	t.calls, t.rest = 0, tuneCalls*t.best<<min(t.rounds, 10)
 	t.until = now.Add(tuneShare * t.waste << min(t.rounds, 4))
 	t.waste = 0
@@ -174,16 +174,23 @@ func (t *Tuner) set(n int, now time.Time) {
 func (t *Tuner) judge(now time.Time) bool {
 	factor := float64(t.level) / float64(t.best)
 	gain := factor * t.usual / max(t.seen, 1e-9)
-	if t.k >= max(t.level, 2) && gain > 0.9*factor { // calls take no longer at all
-		t.accept(factor, gain, now)
-		return true
-	}
 	if t.k < tuneLeast {
 		// A trial whose calls are like none before says nothing.
 		if t.calls < 8*t.level+16 {
 			return false
 		}
 		t.k, gain = max(2*t.level, 16), 1
+	}
+	if factor < 1 { // fewer groups are tried because more may have been a mistake
+		switch {
+		case t.k < 2*tuneLeast, gain < 1.5 && t.k < max(2*t.level, 16) && gain > tuneWorse:
+			return false
+		case gain > tuneBetter:
+			t.accept(factor, gain, now)
+		default:
+			t.reject(gain, now)
+		}
+		return true
 	}
 	switch {
 	case gain < tuneMuch:
@@ -197,13 +204,18 @@ func (t *Tuner) judge(now time.Time) bool {
 		t.accept(factor, gain, now)
 		return true
 	}
+	t.reject(gain, now)
+	return true
+}
+
+// reject goes back to the best number and tries the next one.
+func (t *Tuner) reject(gain float64, now time.Time) {
 	if gain < 0.9 {
 		t.waste += now.Sub(t.changed)
 	}
 	t.set(t.best, now)
 	t.rest = 0
 	t.try(now)
-	return true
 }
 
 // accept makes the trial's number the best one, and goes on from there: in

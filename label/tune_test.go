@@ -137,3 +137,20 @@ func TestTheTunerBeginsAnewAfterAnOutage(t *testing.T) {
 		t.Errorf("%d groups where 7 were asked for", fixed.groups())
 	}
 }
+
+// A number that was taken by a lucky trial, or that a host does not bear any
+// more, is given up.
+func TestTheTunerComesDown(t *testing.T) {
+	host := simulated(func(n int, first bool) time.Duration {
+		if first || n > 1 {
+			return 55 * time.Millisecond * time.Duration(n)
+		}
+		return 11 * time.Millisecond
+	})
+	tuned := NewTuner(0)
+	tuned.level, tuned.best = 4, 4
+	host.run(tuned, 300, 32, 0.1)
+	if tuned.groups() != 1 {
+		t.Errorf("%d groups at once on a host with one cached prompt", tuned.groups())
+	}
+}
