@@ -9,6 +9,9 @@ import (
 	"cai/label"
 )
 
+// countedAtOnce is how many pairs are counted in no time worth speaking of.
+var countedAtOnce int64 = 20_000
+
 // size learns what the first call needs to know of the job: the size of its
 // longest pair. Where that is known without looking at every pair, so that a
 // large job that is nearly done begins at once, the rest is counted beside the
@@ -16,11 +19,11 @@ import (
 func (l *labelRun) size() error {
 	l.counted = true
 	if l.active == nil && !l.c.Bool("adaptive") && l.job.Limit == 0 {
-		longest, known, err := l.store.Longest(l.c.Context, l.job)
+		longest, pairs, known, err := l.store.Longest(l.c.Context, l.job)
 		if err != nil {
 			return err
 		}
-		if known {
+		if known && pairs > countedAtOnce {
 			l.plan, l.counted = dataset.Plan{Longest: longest}, false
 			return nil
 		}

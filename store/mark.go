@@ -34,17 +34,18 @@ func (s *Store) Mark(ctx context.Context, imp Import, mark string) error {
 }
 
 // Longest gives the bytes of the longest pair in a job's files, where marks tell
-// it for all of them. A job with a limit may have no pair of that size.
-func (s *Store) Longest(ctx context.Context, job dataset.Job) (bytes int, known bool, err error) {
+// it for all of them, and the number of their pairs, at most. A job with a limit
+// may have no pair of that size.
+func (s *Store) Longest(ctx context.Context, job dataset.Job) (bytes int, pairs int64, known bool, err error) {
 	if len(job.Files) == 0 {
-		return 0, false, nil
+		return 0, 0, false, nil
 	}
 	ids := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(job.Files)), ","), "[]")
 	var least sql.NullBool
-	var longest sql.NullInt64
-	err = s.read.QueryRowContext(ctx, "SELECT min(longest IS NOT NULL AND mark IS NOT NULL), max(longest) FROM files WHERE id IN ("+ids+")").
-		Scan(&least, &longest)
-	return int(longest.Int64), least.Bool && longest.Valid, s.failed("find the longest pair", err)
+	var longest, sum sql.NullInt64
+	err = s.read.QueryRowContext(ctx, "SELECT min(longest IS NOT NULL AND mark IS NOT NULL), max(longest), sum(pairs) FROM files WHERE id IN ("+ids+")").
+		Scan(&least, &longest, &sum)
+	return int(longest.Int64), sum.Int64, least.Bool && longest.Valid, s.failed("find the longest pair", err)
 }
 
 // CountJudged counts the pairs that a judge has judged, up to a number.

@@ -19,7 +19,7 @@ func TestAMarkHoldsUntilOtherPairsCome(t *testing.T) {
 	if _, ok, err := s.Imported(t.Context(), "f", "m"); ok || err != nil {
 		t.Fatalf("known before it was marked: %v, %v", ok, err)
 	}
-	if _, known, err := s.Longest(t.Context(), job); known || err != nil {
+	if _, _, known, err := s.Longest(t.Context(), job); known || err != nil {
 		t.Fatalf("the longest is known before: %v, %v", known, err)
 	}
 	if err := s.Mark(t.Context(), imp, "m"); err != nil {
@@ -33,8 +33,8 @@ func TestAMarkHoldsUntilOtherPairsCome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if longest, known, err := s.Longest(t.Context(), job); err != nil || !known || longest != plan.Longest || longest != imp.Longest {
-		t.Errorf("longest %d, %v, %v, want %d", longest, known, err, plan.Longest)
+	if longest, n, known, err := s.Longest(t.Context(), job); err != nil || !known || longest != plan.Longest || longest != imp.Longest || n != 5 {
+		t.Errorf("longest %d of %d, %v, %v, want %d of 5", longest, n, known, err, plan.Longest)
 	}
 	for _, other := range [][2]string{{"f", "n"}, {"g", "m"}} {
 		if _, ok, err := s.Imported(t.Context(), other[0], other[1]); ok || err != nil {
@@ -51,7 +51,7 @@ func TestAMarkHoldsUntilOtherPairsCome(t *testing.T) {
 	if _, ok, err := s.Imported(t.Context(), "f", "m"); ok || err != nil {
 		t.Errorf("the mark outlives other pairs: %v, %v", ok, err)
 	}
-	if _, known, _ := s.Longest(t.Context(), job); known {
+	if _, _, known, _ := s.Longest(t.Context(), job); known {
 		t.Error("the longest pair of other pairs is believed")
 	}
 }
