@@ -150,14 +150,15 @@ func (t *Tuner) try(now time.Time) bool {
 	for len(t.factors) > 0 {
 		f := t.factors[0]
 		t.factors = t.factors[1:]
-		if n := min(mostGroups, int(float64(t.best)*f)); n > 0 && n != t.best {
+		if n := max(1, min(mostGroups, int(float64(t.best)*f))); n != t.best {
 			t.set(n, now)
 			return true
 		}
 	}
 	// All is tried. Larger numbers are tried again later, for servers change and
-	// a trial may have been unlucky, and so is half, for one may have been lucky.
-	t.factors = []float64{2, 1.5, 0.5}
+	// a trial may have been unlucky. So is one, for a trial may have been lucky,
+	// and what two groups destroy is not mended by half as many.
+	t.factors = []float64{2, 1.5, 0}
 	t.calls, t.rest = 0, tuneCalls*t.best<<min(t.rounds, 10)
 	t.until = now.Add(tuneShare * t.waste << min(t.rounds, 4))
 	t.waste = 0
@@ -183,7 +184,7 @@ func (t *Tuner) judge(now time.Time) bool {
 	}
 	if factor < 1 { // fewer groups are tried because more may have been a mistake
 		switch {
-		case t.k < 2*tuneLeast, gain < 1.5 && t.k < max(2*t.level, 16) && gain > tuneWorse:
+		case t.k < tuneLeast, gain < 1.5 && t.k < 16 && gain > tuneWorse:
 			return false
 		case gain > tuneBetter:
 			t.accept(factor, gain, now)

@@ -149,7 +149,7 @@ func TestTheTunerComesDown(t *testing.T) {
 	})
 	tuned := NewTuner(0)
 	tuned.level, tuned.best = 4, 4
-	host.run(tuned, 300, 32, 0.1)
+	host.run(tuned, 3000, 32, 0.1)
 	if tuned.groups() != 1 {
 		t.Errorf("%d groups at once on a host with one cached prompt", tuned.groups())
 	}
