@@ -33,9 +33,11 @@ type row struct {
 	a, b   []entry
 	words  []entry   // of the prompt
 	style  []float32 // of a, then of b
-	label  int64     // sum over duplicates, of labelOne
-	n      int64     // duplicates
-	swap   bool      // the pair's Second is a
+	// What replies to the prompt are expected to be like; see expectation.
+	expected [numExpected]float64
+	label    int64 // sum over duplicates, of labelOne
+	n        int64 // duplicates
+	swap     bool  // the pair's Second is a
 }
 
 func (r *row) p() float64 { return float64(r.label) / float64(r.n*labelOne) }
@@ -64,6 +66,10 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 	finish := func(out []row) {
 		mu.Lock()
 		defer mu.Unlock()
+		if o.keep {
+			rows = append(rows, out...)
+			return
+		}
 		if !copied {
 			for i := range out {
 				few[out[i].prompt] = struct{}{}

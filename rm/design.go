@@ -37,19 +37,30 @@ type differ struct {
 // add puts a value of the reply with the given sign, 1 for a, −1 for b, into
 // column j.
 func (d *differ) add(j int, sign, v float64) {
-	d.total[j] += v
+	if d.total != nil {
+		d.total[j] += v
+	}
 	if d.diff[j] == 0 {
 		d.cols = append(d.cols, uint32(j))
 	}
 	d.diff[j] += sign * v
 }
 
-// hashed adds the hashed features of one reply.
-func (d *differ) hashed(es []entry, sign float64) {
-	norm := d.words.norm(es)
+// hashed adds the hashed features of one reply: of each the first column alone,
+// since the others of the stride follow from it and the expectation.
+func (d *differ) hashed(es []entry, sign float64, r *row) {
+	norm, stride := d.words.norm(es), d.stride()
 	for _, e := range es {
-		if i := d.words.at[e.bucket()]; i >= 0 {
-			d.add(d.styles()+int(i), sign, e.tf()*float64(d.words.idf[i])*norm)
+		i := d.words.at[e.bucket()]
+		if i < 0 {
+			continue
+		}
+		j, v := d.styles()+int(i)*stride, e.tf()*float64(d.words.idf[i])*norm
+		d.add(j, sign, v)
+		if stride > 1 && d.total != nil {
+			for c, g := range r.expected {
+				d.total[j+1+c] += v * g
+			}
 		}
 	}
 }
@@ -73,6 +84,19 @@ func (d *differ) gatedStyle(r *row) {
 	}
 }
 
+// expectedStyle adds the style features times what replies to the prompt are
+// expected to be like.
+func (d *differ) expectedStyle(r *row) {
+	k := d.styles()
+	for j := range k {
+		a, b := d.standard(j, r.style[j]), d.standard(j, r.style[k+j])
+		for c, g := range r.expected {
+			d.add(d.expects()+j*numExpected+c, 1, a*g)
+			d.add(d.expects()+j*numExpected+c, -1, b*g)
+		}
+	}
+}
+
 // row gives the difference of the features of a and b.
 func (d *differ) row(r *row) sparseRow {
 	d.cols = d.cols[:0]
@@ -82,22 +106,36 @@ func (d *differ) row(r *row) sparseRow {
 		d.add(j, -1, d.standard(j, r.style[k+j]))
 	}
 	if d.words != nil {
-		d.hashed(r.a, 1)
-		d.hashed(r.b, -1)
+		d.hashed(r.a, 1, r)
+		d.hashed(r.b, -1, r)
 	}
 	if d.gate != nil {
 		d.gatedStyle(r)
+		d.expectedStyle(r)
 	}
 	slices.Sort(d.cols)
-	out := sparseRow{col: make([]uint32, 0, len(d.cols)), val: make([]float32, 0, len(d.cols))}
-	for _, j := range d.cols {
-		// A column touched, cancelled and touched again stands there twice;
-		// the second time its difference is spent.
-		if v := float32(d.diff[j]); v != 0 {
-			out.col = append(out.col, j)
-			out.val = append(out.val, v)
-		}
-		d.diff[j] = 0
+	// One array for both, the plain columns first: the style's, and those
+	// behind the words'.
+	lo, hi := len(d.cols), len(d.cols)
+	if d.stride() > 1 {
+		lo, _ = slices.BinarySearch(d.cols, uint32(k))
+		hi, _ = slices.BinarySearch(d.cols, uint32(d.gates()))
 	}
+	out := sparseRow{col: make([]uint32, 0, len(d.cols)), val: make([]float32, 0, len(d.cols)), expected: r.expected}
+	take := func(cols []uint32) {
+		for _, j := range cols {
+			// A column touched, cancelled and touched again stands there twice;
+			// the second time its difference is spent.
+			if v := float32(d.diff[j]); v != 0 {
+				out.col = append(out.col, j)
+				out.val = append(out.val, v)
+			}
+			d.diff[j] = 0
+		}
+	}
+	take(d.cols[:lo])
+	take(d.cols[hi:])
+	out.plain = len(out.col)
+	take(d.cols[lo:hi])
 	return out
 }

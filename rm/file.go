@@ -22,7 +22,7 @@ import (
 const (
 	formatName = "cai.rm"
 	// formatVersion is that of the file's layout: its tensors and metadata keys.
-	formatVersion = 1
+	formatVersion = 2
 	// maxFile bounds the size of a file that is read: 16 bytes a bucket for
 	// the largest Dim, and the rest.
 	maxFile = 16*maxDim + 1<<24
@@ -33,18 +33,23 @@ const (
 // the metadata key "style_names"; the gate's second dimension is that of
 // "gated_names".
 const (
-	tensorIndex         = "hash.index"     // I32, the buckets, each once
-	tensorIDF           = "hash.idf"       // F32
-	tensorWeight        = "hash.weight"    // F32
-	tensorVariance      = "hash.variance"  // F32, of the weight's posterior
-	tensorStyleMean     = "style.mean"     // F32
-	tensorStyleScale    = "style.scale"    // F32, 1 over the standard deviation
-	tensorStyleWeight   = "style.weight"   // F32
-	tensorStyleVariance = "style.variance" // F32
-	tensorGateIndex     = "gate.index"     // I32, the buckets of prompt words, each once
-	tensorGateIDF       = "gate.idf"       // F32
-	tensorGateWeight    = "gate.weight"    // F32, buckets × gated style features
-	tensorGateVariance  = "gate.variance"  // F32, the same
+	tensorIndex         = "hash.index"      // I32, the buckets, each once
+	tensorIDF           = "hash.idf"        // F32
+	tensorWeight        = "hash.weight"     // F32; beside an expectation a row of 1 + its components for each bucket
+	tensorVariance      = "hash.variance"   // F32, the same, of the weight's posterior
+	tensorStyleMean     = "style.mean"      // F32
+	tensorStyleScale    = "style.scale"     // F32, 1 over the standard deviation
+	tensorStyleWeight   = "style.weight"    // F32
+	tensorStyleVariance = "style.variance"  // F32
+	tensorGateIndex     = "gate.index"      // I32, the buckets of prompt words, each once
+	tensorGateIDF       = "gate.idf"        // F32
+	tensorGateWeight    = "gate.weight"     // F32, buckets × gated style features
+	tensorGateVariance  = "gate.variance"   // F32, the same
+	tensorExpectWords   = "expect.words"    // F32, gate buckets × expected components
+	tensorExpectMean    = "expect.mean"     // F32, one a component
+	tensorExpectScale   = "expect.scale"    // F32
+	tensorExpectWeight  = "expect.weight"   // F32, style features × components
+	tensorExpectVar     = "expect.variance" // F32, the same
 )
 
 // tensors gives the model's tensors by name.
@@ -60,14 +65,20 @@ func (m *Model) tensors() map[string]tensor {
 	if v := m.space.words; v != nil {
 		t[tensorIndex] = tensor{i: signed(v.index)}
 		t[tensorIDF] = tensor{f: v.idf}
-		t[tensorWeight] = tensor{f: m.weight[k:m.space.gates()]}
-		t[tensorVariance] = tensor{f: m.variance[k:m.space.gates()]}
+		t[tensorWeight] = tensor{f: m.weight[k:m.space.gates()], width: m.space.wordWidth()}
+		t[tensorVariance] = tensor{f: m.variance[k:m.space.gates()], width: m.space.wordWidth()}
 	}
 	if v := m.space.gate; v != nil {
 		t[tensorGateIndex] = tensor{i: signed(v.index)}
 		t[tensorGateIDF] = tensor{f: v.idf}
-		t[tensorGateWeight] = tensor{f: m.weight[m.space.gates():], width: len(gated)}
-		t[tensorGateVariance] = tensor{f: m.variance[m.space.gates():], width: len(gated)}
+		t[tensorGateWeight] = tensor{f: m.weight[m.space.gates():m.space.expects()], width: len(gated)}
+		t[tensorGateVariance] = tensor{f: m.variance[m.space.gates():m.space.expects()], width: len(gated)}
+		e := m.space.expect
+		t[tensorExpectWords] = tensor{f: e.weight, width: numExpected}
+		t[tensorExpectMean] = tensor{f: e.mean[:], width: numExpected}
+		t[tensorExpectScale] = tensor{f: e.scale[:], width: numExpected}
+		t[tensorExpectWeight] = tensor{f: m.weight[m.space.expects():], width: numExpected}
+		t[tensorExpectVar] = tensor{f: m.variance[m.space.expects():], width: numExpected}
 	}
 	return t
 }
@@ -114,6 +125,7 @@ func (m *Model) strings() map[string]string {
 	if m.space.gated() {
 		s["gated_names"] = strings.Join(gated, ",")
 		s["gate_weight"] = formatFloat(gateWeight)
+		s["expect_clip"] = formatFloat(expectClip)
 	}
 	if !d.ConstitutionHash.IsZero() {
 		s["constitution_hash"] = d.ConstitutionHash.String()
@@ -297,6 +309,8 @@ func parse(b []byte) (*Model, error) {
 	}
 	if s.gated() {
 		m.space.gate = &vocab{}
+		m.space.expect = &expectation{words: m.space.gate}
+		r.equal("expect_clip", formatFloat(expectClip))
 		r.equal("gated_names", strings.Join(gated, ","))
 		r.equal("gate_weight", formatFloat(gateWeight))
 	}
@@ -312,10 +326,21 @@ func parse(b []byte) (*Model, error) {
 // wanted is what a tensor of a model file must be.
 type wanted struct {
 	dtype string
-	of    string // the tensor that has a value for each of its rows; "" for the style features
+	of    string // the tensor that has a value for each of its rows; "" for the style features, or one
 	width int
 	least float32 // least value
 }
+
+// wordWidth is the width of the tensors of the hashed features' columns.
+func (s spec) wordWidth() int {
+	if s.stride() == 1 {
+		return 0
+	}
+	return s.stride()
+}
+
+// one says of a tensor that it has one row.
+const one = "1"
 
 // wanted gives the tensors that a model with these features has.
 func (s spec) wanted() map[string]wanted {
@@ -330,14 +355,19 @@ func (s spec) wanted() map[string]wanted {
 	if s.hash {
 		w[tensorIndex] = wanted{"I32", tensorIndex, 0, 0}
 		w[tensorIDF] = wanted{"F32", tensorIndex, 0, 0}
-		w[tensorWeight] = wanted{"F32", tensorIndex, 0, lowest}
-		w[tensorVariance] = wanted{"F32", tensorIndex, 0, 0}
+		w[tensorWeight] = wanted{"F32", tensorIndex, s.wordWidth(), lowest}
+		w[tensorVariance] = wanted{"F32", tensorIndex, s.wordWidth(), 0}
 	}
 	if s.gated() {
 		w[tensorGateIndex] = wanted{"I32", tensorGateIndex, 0, 0}
 		w[tensorGateIDF] = wanted{"F32", tensorGateIndex, 0, 0}
 		w[tensorGateWeight] = wanted{"F32", tensorGateIndex, len(gated), lowest}
 		w[tensorGateVariance] = wanted{"F32", tensorGateIndex, len(gated), 0}
+		w[tensorExpectWords] = wanted{"F32", tensorGateIndex, numExpected, lowest}
+		w[tensorExpectMean] = wanted{"F32", one, numExpected, lowest}
+		w[tensorExpectScale] = wanted{"F32", one, numExpected, 0}
+		w[tensorExpectWeight] = wanted{"F32", "", numExpected, lowest}
+		w[tensorExpectVar] = wanted{"F32", "", numExpected, 0}
 	}
 	return w
 }
@@ -359,7 +389,11 @@ func (m *Model) take(tensors map[string]tensor) error {
 	for _, name := range sortedNames(want) {
 		t, w := tensors[name], want[name]
 		size := len(styleNames)
-		if w.of != "" {
+		switch w.of {
+		case "":
+		case one:
+			size = 1
+		default:
 			size = tensors[w.of].len()
 		}
 		size *= max(1, w.width)
@@ -375,8 +409,8 @@ func (m *Model) take(tensors map[string]tensor) error {
 		}
 	}
 	s.mean, s.scale = tensors[tensorStyleMean].f, tensors[tensorStyleScale].f
-	m.weight = slices.Concat(tensors[tensorStyleWeight].f, tensors[tensorWeight].f, tensors[tensorGateWeight].f)
-	m.variance = slices.Concat(tensors[tensorStyleVariance].f, tensors[tensorVariance].f, tensors[tensorGateVariance].f)
+	m.weight = slices.Concat(tensors[tensorStyleWeight].f, tensors[tensorWeight].f, tensors[tensorGateWeight].f, tensors[tensorExpectWeight].f)
+	m.variance = slices.Concat(tensors[tensorStyleVariance].f, tensors[tensorVariance].f, tensors[tensorGateVariance].f, tensors[tensorExpectVar].f)
 	if s.words != nil {
 		s.words.idf = tensors[tensorIDF].f
 		if err := s.words.take(tensorIndex, tensors[tensorIndex].i, s.dim); err != nil {
@@ -385,6 +419,9 @@ func (m *Model) take(tensors map[string]tensor) error {
 	}
 	if s.gate != nil {
 		s.gate.idf = tensors[tensorGateIDF].f
+		s.expect.weight = tensors[tensorExpectWords].f
+		copy(s.expect.mean[:], tensors[tensorExpectMean].f)
+		copy(s.expect.scale[:], tensors[tensorExpectScale].f)
 		if err := s.gate.take(tensorGateIndex, tensors[tensorGateIndex].i, s.dim); err != nil {
 			return err
 		}

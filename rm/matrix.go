@@ -11,21 +11,93 @@ import (
 // of the two replies of each pair, style columns first, then the hashed ones
 // that are known, the commonest first.
 type matrix struct {
-	x    []sparseRow
-	p    []float64 // label of each row: P(a is better)
-	cols int
+	x []sparseRow
+	p []float64 // label of each row: P(a is better)
+	// weight of each row, with mean 1; nil where all are 1
+	weight []float64
+	cols   int
 }
 
 // sparseRow is one row's columns, ascending, and their values.
 type sparseRow struct {
 	col []uint32
 	val []float32
+	// plain is how many entries are of one column. Each of those behind is of
+	// as many columns as there are numbers in expected, and one more: its value,
+	// and its value times each of those, in columns that follow one another.
+	// They are not stored, since they come from the row's few numbers.
+	plain    int
+	expected [numExpected]float64
+}
+
+// dot is the row times w.
+func (r *sparseRow) dot(w []float64) float64 {
+	z := 0.0
+	vals := r.val[:len(r.col)]
+	for k, c := range r.col[:r.plain] {
+		z += w[c] * float64(vals[k])
+	}
+	if r.plain == len(r.col) {
+		return z
+	}
+	g := r.expected
+	vals = vals[r.plain:]
+	for k, c := range r.col[r.plain:] {
+		v := w[c : c+1+numExpected : c+1+numExpected]
+		z += (v[0] + g[0]*v[1] + g[1]*v[2]) * float64(vals[k])
+	}
+	return z
+}
+
+// addTo adds t times the row to acc.
+func (r *sparseRow) addTo(acc []float64, t float64) {
+	vals := r.val[:len(r.col)]
+	for k, c := range r.col[:r.plain] {
+		acc[c] += t * float64(vals[k])
+	}
+	if r.plain == len(r.col) {
+		return
+	}
+	t1, t2 := t*r.expected[0], t*r.expected[1]
+	vals = vals[r.plain:]
+	for k, c := range r.col[r.plain:] {
+		v, x := acc[c:c+1+numExpected:c+1+numExpected], float64(vals[k])
+		v[0] += t * x
+		v[1] += t1 * x
+		v[2] += t2 * x
+	}
+}
+
+// addSquares adds t times the squares of the row's entries to acc.
+func (r *sparseRow) addSquares(acc []float64, t float64) {
+	for k, c := range r.col {
+		v := float64(r.val[k])
+		acc[c] += t * v * v
+		if k >= r.plain {
+			for e, g := range r.expected {
+				acc[int(c)+1+e] += t * v * v * g * g
+			}
+		}
+	}
 }
 
 func (m *matrix) rows() int { return len(m.x) }
 
 // span gives the rows from i to j.
-func (m *matrix) span(i, j int) *matrix { return &matrix{x: m.x[i:j], p: m.p[i:j], cols: m.cols} }
+func (m *matrix) span(i, j int) *matrix {
+	s := &matrix{x: m.x[i:j], p: m.p[i:j], cols: m.cols}
+	if m.weight != nil {
+		s.weight = m.weight[i:j]
+	}
+	return s
+}
+
+// weigh multiplies a value of each row by its weight.
+func (m *matrix) weigh(v []float64) {
+	for i, w := range m.weight {
+		v[i] *= w
+	}
+}
 
 // parallel calls f for each block from 0 to n−1, on as many goroutines as
 // there are processors. What f computes must not hang on which runs first.
@@ -62,7 +134,7 @@ func parallel(n int, f func(block int)) {
 func (m *matrix) blocks() int {
 	entries := 0
 	for i := range m.x {
-		entries += len(m.x[i].col)
+		entries += m.x[i].plain + (1+numExpected)*(len(m.x[i].col)-m.x[i].plain)
 	}
 	return max(1, min(maxBlocks, entries/(4*max(1, m.cols))))
 }
@@ -79,11 +151,7 @@ func (m *matrix) times(w, out []float64) {
 	parallel(n, func(b int) {
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {
-			s, vals := 0.0, m.x[i].val
-			for k, c := range m.x[i].col {
-				s += w[c] * float64(vals[k])
-			}
-			out[i] = s
+			out[i] = m.x[i].dot(w)
 		}
 	})
 }
@@ -108,16 +176,10 @@ func (m *matrix) transposeTimes(r, out []float64, square bool, s sums) {
 		clear(acc)
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {
-			vals, ri := m.x[i].val, r[i]
 			if square {
-				for k, c := range m.x[i].col {
-					v := float64(vals[k])
-					acc[c] += ri * v * v
-				}
+				m.x[i].addSquares(acc, r[i])
 			} else {
-				for k, c := range m.x[i].col {
-					acc[c] += ri * float64(vals[k])
-				}
+				m.x[i].addTo(acc, r[i])
 			}
 		}
 	})
@@ -133,15 +195,7 @@ func (m *matrix) curve(h, v, out []float64, s sums) {
 		clear(acc)
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {
-			cols, vals := m.x[i].col, m.x[i].val
-			z := 0.0
-			for k, c := range cols {
-				z += v[c] * float64(vals[k])
-			}
-			z *= h[i]
-			for k, c := range cols {
-				acc[c] += z * float64(vals[k])
-			}
+			m.x[i].addTo(acc, h[i]*m.x[i].dot(v))
 		}
 	})
 	s.total(out)

@@ -73,6 +73,7 @@ type scorer struct {
 	// What the prompt's words add to the weights of the gated style features,
 	// and the variances of that.
 	gateWeight, gateVariance []float64
+	expected                 [numExpected]float64
 }
 
 func (m *Model) acquire(c dataset.Conversation) *scorer {
@@ -116,6 +117,7 @@ func (s *scorer) openGate() {
 	clear(s.gateWeight)
 	clear(s.gateVariance)
 	s.rows = s.promptWords(s.rows[:0])
+	s.expected = s.space.expect.at(s.rows)
 	norm := v.gateNorm(s.rows)
 	for _, e := range s.rows {
 		i := v.at[e.bucket()]
@@ -148,20 +150,37 @@ func (s *scorer) score(reply string) Score {
 			mean += s.gateWeight[g] * v
 			variance += s.gateVariance[g] * v * v
 		}
+		for j := range k {
+			v := sp.standard(j, s.style[j])
+			for c, g := range s.expected {
+				at := sp.expects() + j*numExpected + c
+				mean += float64(s.weight[at]) * v * g
+				variance += float64(s.variance[at]) * v * v * g * g
+			}
+		}
 	}
 	if sp.words != nil {
 		norm := sp.words.norm(s.rows)
-		w, q := 0.0, 0.0
+		w, q, stride := 0.0, 0.0, sp.stride()
 		for _, e := range s.rows {
 			v := e.tf()
-			if i := sp.words.at[e.bucket()]; i >= 0 {
-				v *= float64(sp.words.idf[i])
-				w += float64(s.weight[k+int(i)]) * v
-				q += float64(s.variance[k+int(i)]) * v * v
-			} else {
+			i := sp.words.at[e.bucket()]
+			if i < 0 {
 				v *= float64(sp.words.rare)
 				q += s.prior * v * v
+				continue
 			}
+			v *= float64(sp.words.idf[i])
+			at := k + int(i)*stride
+			wi, qi := float64(s.weight[at]), float64(s.variance[at])
+			if stride > 1 {
+				for c, g := range s.expected {
+					wi += g * float64(s.weight[at+1+c])
+					qi += g * g * float64(s.variance[at+1+c])
+				}
+			}
+			w += wi * v
+			q += qi * v * v
 		}
 		mean += w * norm
 		variance += q * norm * norm

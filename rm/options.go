@@ -49,6 +49,18 @@ type Options struct {
 	// the stage ("features", "path", "refit", "holdout"), what is done and what
 	// there is to do; total is 0 where it is unknown.
 	Progress func(stage string, done, total int)
+
+	// Debias names what the model is kept from preferring: "length" (code
+	// points), "markup" (bold, lists, headings, code, tables). It needs the style
+	// features.
+	Debias []string
+	// LengthCorrelation is where debiasing for length ends: at the size of
+	// Spearman's ρ between margin and difference of length, in code points, on
+	// the validation pairs. 0 takes all of it away, as far as the validation
+	// pairs can tell.
+	LengthCorrelation float64
+
+	keep bool // every pair is kept with its texts
 }
 
 // Scored is a pair with the scores of its replies: σ(First − Second) is the
@@ -80,6 +92,10 @@ type Training struct {
 	// L2 and Temperature are what validation chose; Path is what it chose from.
 	L2, Temperature float64
 	Path            []PathPoint
+	// Debias is what debiasing tried, in its order, and DebiasStrength what it
+	// took; both are empty without it.
+	Debias         []DebiasPoint
+	DebiasStrength float64
 	// Holdout are the pairs kept aside, scored, in the order of their hashes.
 	Holdout []Scored
 	// DataHash identifies the usable pairs and their labels, in whatever order
@@ -95,6 +111,16 @@ type PathPoint struct {
 	// of score half and pairs labelled as ties left out, that it orders as labelled.
 	LogLoss  float64 `json:"log_loss"`
 	Accuracy float64 `json:"accuracy"`
+}
+
+// DebiasPoint is one strength of the debiasing's penalty tried.
+type DebiasPoint struct {
+	Strength float64 `json:"strength"`
+	// LengthSpearman is ρ of margin and difference of length on the validation
+	// pairs; LogLoss and Accuracy are as in PathPoint.
+	LengthSpearman float64 `json:"length_spearman"`
+	LogLoss        float64 `json:"log_loss"`
+	Accuracy       float64 `json:"accuracy"`
 }
 
 // resolve checks the options and fills in the defaults.
@@ -121,6 +147,17 @@ func (o Options) resolve() (Options, spec, error) {
 	}
 	if !s.hash {
 		s.dim, s.orders = 0, 0
+	}
+	for _, d := range o.Debias {
+		if nuisances[d] == nil {
+			return o, s, fmt.Errorf("debias %q: there are %s and %s", d, DebiasLength, DebiasMarkup)
+		}
+	}
+	if len(o.Debias) > 0 && !s.style {
+		return o, s, fmt.Errorf("debias needs the feature group %s, which measures it", FeatureStyle)
+	}
+	if c := o.LengthCorrelation; !(c >= 0 && c <= 1) {
+		return o, s, fmt.Errorf("length correlation %v: need a number from 0 to 1", c)
 	}
 	if !(o.Holdout >= 0 && o.Holdout < 0.9) {
 		return o, s, fmt.Errorf("holdout %v: need a share from 0 to less than 0.9", o.Holdout)

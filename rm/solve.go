@@ -8,15 +8,53 @@ import (
 
 // bt is the Bradley–Terry problem on soft labels with a ridge:
 //
-//	f(w) = Σᵢ [ln(1 + e^{zᵢ}) − pᵢ·zᵢ] + λ/2·‖w‖²,   z = X·w
+//	f(w) = Σᵢ cᵢ·[ln(1 + e^{zᵢ}) − pᵢ·zᵢ] + λ/2·‖w‖² + κ/2·Σₘ (vₘᵀw)²,   z = X·w
 //
-// which is strictly convex and twice differentiable:
+// with the rows' weights cᵢ, and the vₘ of a penalty where there is one. It is
+// strictly convex and twice differentiable:
 //
-//	∇f = Xᵀ(σ(z) − p) + λw,   ∇²f = Xᵀ·diag(σ(z)(1 − σ(z)))·X + λI
+//	∇f = Xᵀ·diag(c)·(σ(z) − p) + λw + κ·Σₘ vₘ(vₘᵀw)
+//	∇²f = Xᵀ·diag(c·σ(z)(1 − σ(z)))·X + λI + κ·Σₘ vₘvₘᵀ
 type bt struct {
 	x      *matrix
 	lambda float64
+	kappa  float64
+	low    [][]float64 // the vₘ
 	sums   sums
+}
+
+// lowTimes adds κ·Σₘ vₘ(vₘᵀw) to out.
+func (t *bt) lowTimes(w, out []float64) {
+	for _, v := range t.low {
+		if s := t.kappa * dot(v, w); s != 0 {
+			for j, vj := range v {
+				out[j] += s * vj
+			}
+		}
+	}
+}
+
+// ridge gives the part of f along w + α·step that hangs on the weights alone.
+func (t *bt) ridge(w, step []float64) func(alpha float64) float64 {
+	ww, ws, ss := t.lambda*dot(w, w), t.lambda*dot(w, step), t.lambda*dot(step, step)
+	for _, v := range t.low {
+		a, b := dot(v, w), dot(v, step)
+		ww, ws, ss = ww+t.kappa*a*a, ws+t.kappa*a*b, ss+t.kappa*b*b
+	}
+	return func(alpha float64) float64 { return (ww + alpha*(2*ws+alpha*ss)) / 2 }
+}
+
+// loss gives the weighted cross-entropy at the margins z + α·zs.
+func (t *bt) loss(z, zs []float64, alpha float64) float64 {
+	f := 0.0
+	for i, zi := range z {
+		c := crossEntropy(zi+alpha*zs[i], t.x.p[i])
+		if t.x.weight != nil {
+			c *= t.x.weight[i]
+		}
+		f += c
+	}
+	return f
 }
 
 func dot(a, b []float64) float64 {
@@ -29,11 +67,7 @@ func dot(a, b []float64) float64 {
 
 // value gives f at w with X·w in z.
 func (t *bt) value(w, z []float64) float64 {
-	f := t.lambda / 2 * dot(w, w)
-	for i, zi := range z {
-		f += crossEntropy(zi, t.x.p[i])
-	}
-	return f
+	return t.ridge(w, w)(0) + t.loss(z, z, 0)
 }
 
 // gradient gives ∇f at w with X·w in z; r is scratch for the residuals.
@@ -41,10 +75,12 @@ func (t *bt) gradient(w, z, r, g []float64) {
 	for i, zi := range z {
 		r[i] = sigmoid(zi) - t.x.p[i]
 	}
+	t.x.weigh(r)
 	t.x.transposeTimes(r, g, false, t.sums)
 	for j, wj := range w {
 		g[j] += t.lambda * wj
 	}
+	t.lowTimes(w, g)
 }
 
 // curvature gives σ(z)(1 − σ(z)) for each row.
@@ -60,6 +96,11 @@ func (t *bt) diagonal(h, d []float64) {
 	t.x.transposeTimes(h, d, true, t.sums)
 	for j := range d {
 		d[j] += t.lambda
+	}
+	for _, v := range t.low {
+		for j, vj := range v {
+			d[j] += t.kappa * vj * vj
+		}
 	}
 }
 
@@ -94,6 +135,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 		}
 		t.gradient(w, z, r, g)
 		curvature(z, h)
+		t.x.weigh(h)
 		t.diagonal(h, diag)
 		norm := math.Sqrt(dot(g, g))
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
@@ -118,6 +160,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 			for j := range hd {
 				hd[j] += t.lambda * dir[j]
 			}
+			t.lowTimes(dir, hd)
 			alpha := rho / dot(dir, hd)
 			for j := range step {
 				step[j] += alpha * dir[j]
@@ -138,14 +181,11 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 		}
 		t.x.times(step, zs)
 		slope := dot(g, step)
-		ww, ws, ss := dot(w, w), dot(w, step), dot(step, step)
+		ridge := t.ridge(w, step)
 		alpha := 1.0
 		for {
 			// f along the step, from what is known of z and of the norms.
-			v := t.lambda / 2 * (ww + alpha*(2*ws+alpha*ss))
-			for i := range z {
-				v += crossEntropy(z[i]+alpha*zs[i], t.x.p[i])
-			}
+			v := ridge(alpha) + t.loss(z, zs, alpha)
 			if v <= f+1e-4*alpha*slope {
 				f = v
 				break

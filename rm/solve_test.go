@@ -21,10 +21,31 @@ func drawProblem(t *rapid.T) *bt {
 				r.val = append(r.val, v)
 			}
 		}
+		r.plain = len(r.col)
 		x.x = append(x.x, r)
 		x.p = append(x.p, rapid.Float64Range(0, 1).Draw(t, "p"))
 	}
-	return &bt{x: x, lambda: rapid.Float64Range(0.05, 10).Draw(t, "lambda"), sums: x.newSums()}
+	if rapid.Bool().Draw(t, "strides") { // every entry as that of a hashed feature
+		x.cols = cols * (1 + numExpected)
+		for i := range x.x {
+			x.x[i].plain = 0
+			for k := range x.x[i].col {
+				x.x[i].col[k] *= 1 + numExpected
+			}
+			for e := range numExpected {
+				x.x[i].expected[e] = rapid.Float64Range(-3, 3).Draw(t, "expected")
+			}
+		}
+	}
+	if rapid.Bool().Draw(t, "weights") {
+		x.weight = rapid.SliceOfN(rapid.Float64Range(0.1, 3), rows, rows).Draw(t, "weight")
+	}
+	p := &bt{x: x, lambda: rapid.Float64Range(0.05, 10).Draw(t, "lambda"), sums: x.newSums()}
+	for range rapid.IntRange(0, 2).Draw(t, "rank") {
+		p.kappa = rapid.Float64Range(0, 3).Draw(t, "kappa")
+		p.low = append(p.low, rapid.SliceOfN(rapid.Float64Range(-1, 1), x.cols, x.cols).Draw(t, "low"))
+	}
+	return p
 }
 
 func (t *bt) at(w []float64) float64 {
@@ -47,6 +68,7 @@ func TestGradientAndDiagonalAreTheDifferences(t *testing.T) {
 		z, h, d := make([]float64, p.x.rows()), make([]float64, p.x.rows()), make([]float64, p.x.cols)
 		p.x.times(w, z)
 		curvature(z, h)
+		p.x.weigh(h)
 		p.diagonal(h, d)
 		g := p.gradientAt(w)
 		const eps = 1e-5
@@ -99,7 +121,7 @@ func TestSolveFindsTheMinimum(t *testing.T) {
 }
 
 func TestSolveRefusesWhatIsNotFinite(t *testing.T) {
-	x := &matrix{cols: 1, x: []sparseRow{{[]uint32{0}, []float32{float32(math.NaN())}}}, p: []float64{1}}
+	x := &matrix{cols: 1, x: []sparseRow{{col: []uint32{0}, val: []float32{float32(math.NaN())}, plain: 1}}, p: []float64{1}}
 	p := &bt{x: x, lambda: 1, sums: x.newSums()}
 	if _, err := p.solve(context.Background(), make([]float64, 1), 1e-3); err == nil {
 		t.Error("no error")

@@ -96,14 +96,16 @@ func (v *vocab) lookup(dim int) (again int) {
 }
 
 // space turns features into numbers: what the training pairs say of how common
-// and how large each one is. Its columns are the style features, the known
-// buckets of the hashed ones, and for each known word of prompts the gated
-// style features.
+// and how large each one is. Its columns are the style features; the known
+// buckets of the hashed ones, each followed by that times the expectation; for
+// each known word of prompts the gated style features; and the style features
+// times the expectation.
 type space struct {
 	spec
 	mean, scale []float32 // of the style features; the scale is 1 over the standard deviation
 	words       *vocab    // n-grams of replies; nil without hashed features
 	gate        *vocab    // words of prompts; nil where nothing is gated
+	expect      *expectation
 }
 
 // styles is the number of style columns.
@@ -114,7 +116,16 @@ func (s *space) gates() int {
 	if s.words == nil {
 		return s.styles()
 	}
-	return s.styles() + len(s.words.index)
+	return s.styles() + len(s.words.index)*s.stride()
+}
+
+// stride is the number of columns of a hashed feature: its own and, where there
+// is an expectation, that times each of its components.
+func (s spec) stride() int {
+	if s.gated() {
+		return 1 + numExpected
+	}
+	return 1
 }
 
 // cols is the number of columns.
@@ -122,8 +133,11 @@ func (s *space) cols() int {
 	if s.gate == nil {
 		return s.gates()
 	}
-	return s.gates() + len(s.gate.index)*len(gated)
+	return s.expects() + s.styles()*numExpected
 }
+
+// expects is the first of the columns that hang on the expectation.
+func (s *space) expects() int { return s.gates() + len(s.gate.index)*len(gated) }
 
 // fitSpace learns the space from rows.
 func fitSpace(rows []row, sp spec) *space {
@@ -149,6 +163,7 @@ func fitSpace(rows []row, sp spec) *space {
 				}
 			}
 			s.gate = fitVocab(df, len(rows), minPrompts, 0)
+			s.expect = s.fitExpectation(rows)
 		}
 	}
 	return s

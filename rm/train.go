@@ -33,22 +33,11 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 	holdout := rows[fitted:]
 	rows = rows[:fitted]
 
-	space := fitSpace(rows, sp)
-	total := make([]float64, space.cols())
-	x := space.design(rows, total)
-	t.Features = space.cols()
 	t.FeatureSeconds = time.Since(start).Seconds()
-
-	start = time.Now()
-	f := &fitter{ctx: ctx, o: o, t: t, x: x}
-	w, diag, err := f.fit()
+	m, err := fitRows(ctx, rows, sp, o, t)
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}
-	m := newModel(space, w, diag, total, 2*fitted, t.L2, t.Temperature)
-	m.Metadata.Seed, m.Metadata.Pairs, m.Metadata.DataHash = o.Seed, fitted, t.DataHash
-	m.Metadata.Created = time.Now().UTC().Truncate(time.Second)
-	t.TrainSeconds = time.Since(start).Seconds()
 
 	for i := range holdout {
 		if err := ctx.Err(); err != nil {
@@ -62,6 +51,30 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 		}
 	}
 	return m, t, nil
+}
+
+// fitRows fits a model to rows, the first t.Train of which are for training and
+// the others for validation. It frees the rows' features.
+func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (*Model, error) {
+	start := time.Now()
+	space := fitSpace(rows, sp)
+	total := make([]float64, space.cols())
+	bias := newBias(rows, o)
+	x := space.design(rows, total)
+	t.Features = space.cols()
+	t.FeatureSeconds += time.Since(start).Seconds()
+
+	start = time.Now()
+	f := &fitter{ctx: ctx, o: o, t: t, x: x, bias: bias}
+	w, diag, err := f.fit()
+	if err != nil {
+		return nil, err
+	}
+	m := newModel(space, w, diag, total, 2*len(rows), t.L2, t.Temperature)
+	m.Metadata.Seed, m.Metadata.Pairs, m.Metadata.DataHash = o.Seed, len(rows), t.DataHash
+	m.Metadata.Created = time.Now().UTC().Truncate(time.Second)
+	t.TrainSeconds = time.Since(start).Seconds()
+	return m, nil
 }
 
 // newModel makes the model of the weights w; total is the sum of the features
@@ -87,10 +100,11 @@ func newModel(s *space, w, diag, total []float64, replies int, l2, temperature f
 
 // fitter chooses the ridge and fits the weights.
 type fitter struct {
-	ctx context.Context
-	o   Options
-	t   *Training
-	x   *matrix
+	ctx  context.Context
+	o    Options
+	t    *Training
+	x    *matrix
+	bias *bias // nil where the model may prefer what it likes
 }
 
 // fit chooses L2 and temperature on the validation rows, which follow the
@@ -98,15 +112,29 @@ type fitter struct {
 // of the Hessian. Without validation rows the middle of the path is taken.
 func (f *fitter) fit() (w, diag []float64, err error) {
 	w = make([]float64, f.x.cols)
+	if f.bias != nil {
+		f.bias.p = f.x.p
+		if err := balance(f.ctx, f.x, f.bias.u); err != nil {
+			return nil, nil, err
+		}
+	}
 	path := f.o.L2
 	f.t.L2, f.t.Temperature = path[len(path)/2], 1
 	if f.t.Validation > 0 {
 		if w, err = f.choose(path); err != nil {
 			return nil, nil, err
 		}
+		if f.bias != nil {
+			if err := f.debias(w); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	f.progress("refit", 0, 1)
 	p := &bt{x: f.x, lambda: f.t.L2, sums: f.x.newSums()}
+	if f.bias != nil {
+		p.kappa, p.low = f.t.DebiasStrength, lowRank(f.x, f.bias.u)
+	}
 	if diag, err = p.solve(f.ctx, w, tolerance); err != nil {
 		return nil, nil, err
 	}
@@ -120,6 +148,11 @@ func (f *fitter) fit() (w, diag []float64, err error) {
 func (f *fitter) choose(path []float64) ([]float64, error) {
 	train := f.x.span(0, f.t.Train)
 	val := f.x.span(f.t.Train, f.x.rows())
+	// The temperature is that of the labels as they came.
+	labels := val.p
+	if f.bias != nil {
+		labels = f.bias.p[f.t.Train:]
+	}
 	p := &bt{x: train, sums: train.newSums()}
 	w := make([]float64, f.x.cols)
 	var best []float64
@@ -132,8 +165,8 @@ func (f *fitter) choose(path []float64) ([]float64, error) {
 			return nil, err
 		}
 		val.times(w, z)
-		temp, loss := temperature(z, val.p)
-		f.t.Path = append(f.t.Path, PathPoint{L2: l2, LogLoss: loss, Accuracy: accuracy(z, val.p)})
+		temp, loss := temperature(z, labels)
+		f.t.Path = append(f.t.Path, PathPoint{L2: l2, LogLoss: loss, Accuracy: accuracy(z, labels)})
 		if loss < low {
 			low, risen = loss, 0
 			f.t.L2, f.t.Temperature = l2, temp

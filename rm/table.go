@@ -1,0 +1,91 @@
+package rm
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"cai/dataset"
+)
+
+// Table holds the features of labelled pairs, extracted once, to train on parts
+// of them again and again: cross-validation, learning curves, ablations.
+type Table struct {
+	rows    []row
+	spec    spec
+	seed    int64
+	skipped map[string]int
+}
+
+// NewTable extracts the features of pairs. Of the options it uses Features, Dim,
+// Seed and Progress.
+func NewTable(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options) (*Table, error) {
+	o, sp, err := o.resolve()
+	if err != nil {
+		return nil, fmt.Errorf("extract: %w", err)
+	}
+	o.keep = true
+	rows, skipped, err := collect(ctx, pairs, sp, o)
+	if err != nil {
+		return nil, fmt.Errorf("extract: %w", err)
+	}
+	return &Table{rows: rows, spec: sp, seed: o.Seed, skipped: skipped}, nil
+}
+
+// Len is the number of different usable pairs.
+func (t *Table) Len() int { return len(t.rows) }
+
+// Pair gives pair i, in the order of the pairs' hashes.
+func (t *Table) Pair(i int) *dataset.Pair { return t.rows[i].pair }
+
+// Train fits a model to the pairs with the given numbers, as [Train] does. Its
+// options' Features, Dim, Seed and Holdout are not looked at: the first three
+// are the table's, and there is no holdout.
+func (t *Table) Train(ctx context.Context, use []int, o Options) (*Model, *Training, error) {
+	o.Features, o.Dim, o.Seed, o.Holdout = t.spec.groups(), t.spec.dim, t.seed, 0
+	o, sp, err := o.resolve()
+	if err != nil {
+		return nil, nil, fmt.Errorf("train: %w", err)
+	}
+	if len(use) == 0 {
+		return nil, nil, fmt.Errorf("train: %w", ErrNoPairs)
+	}
+	rows := make([]row, len(use))
+	for i, j := range use {
+		rows[i] = t.rows[j]
+	}
+	tr := &Training{Pairs: len(rows), DataHash: dataHash(rows)}
+	tr.Train, tr.Validation = split(rows, 0)
+	m, err := fitRows(ctx, rows, sp, o, tr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("train: %w", err)
+	}
+	return m, tr, nil
+}
+
+// Margins gives what [Model.Margin] does for the pairs with the given numbers,
+// without extracting their features again; the last digits may differ.
+func (t *Table) Margins(m *Model, of []int) []float64 {
+	out := make([]float64, len(of))
+	n := min(len(of), 4*maxBlocks)
+	weight := make([]float64, len(m.weight))
+	for j, w := range m.weight {
+		weight[j] = float64(w)
+	}
+	parallel(n, func(b int) {
+		d := differ{space: m.space, diff: make([]float64, m.space.cols())}
+		for i := len(of) * b / n; i < len(of)*(b+1)/n; i++ {
+			r := t.rows[of[i]]
+			if m.space.expect != nil {
+				r.expected = m.space.expect.at(r.words)
+			}
+			x := d.row(&r)
+			z := x.dot(weight)
+			if r.swap {
+				z = -z
+			}
+			out[i] = z / m.Metadata.Temperature
+		}
+	})
+	return out
+}
