@@ -88,6 +88,7 @@ func (f *fitter) debias(w []float64) error {
 		if d := math.Abs(math.Abs(rho) - f.bias.target); d < low {
 			low, best = d, append(best[:0], w...)
 			f.t.DebiasStrength, f.t.Temperature = kappa, temp
+			f.certain(z, labels)
 		}
 		return rho, nil
 	}

@@ -130,6 +130,16 @@ func (m *Model) strings() map[string]string {
 	if !d.ConstitutionHash.IsZero() {
 		s["constitution_hash"] = d.ConstitutionHash.String()
 	}
+	if d.Certainty != nil {
+		b, err := json.Marshal(d.Certainty)
+		if err != nil {
+			panic(err) // its numbers are finite
+		}
+		s["certainty"] = string(b)
+	}
+	if len(d.Debias) > 0 {
+		s["debias"] = strings.Join(d.Debias, ",")
+	}
 	if d.Judge != "" {
 		s["judge"] = d.Judge
 	}
@@ -287,6 +297,15 @@ func parse(b []byte) (*Model, error) {
 	d.DataHash = r.hash("data_hash")
 	d.ConstitutionHash = r.hash("constitution_hash")
 	d.Judge = meta["judge"]
+	if v := meta["certainty"]; v != "" {
+		d.Certainty = &Certainty{}
+		if err := json.Unmarshal([]byte(v), d.Certainty); err != nil {
+			r.fail("certainty", err)
+		}
+	}
+	if v := meta["debias"]; v != "" {
+		d.Debias = strings.Split(v, ",")
+	}
 	if v := meta["metrics"]; v != "" {
 		if !json.Valid([]byte(v)) {
 			r.fail("metrics", errors.New("no JSON"))

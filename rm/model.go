@@ -24,6 +24,11 @@ type Metadata struct {
 	L2, Temperature float64
 	Pairs           int
 	DataHash        dataset.Hash
+	// Certainty is what the validation pairs say of the margins; nil where they
+	// were too few.
+	Certainty *Certainty
+	// Debias is what the model was kept from preferring.
+	Debias []string
 	// ConstitutionHash and Judge say where the labels come from, Metrics how
 	// good the model is; Train leaves them empty for the caller to fill in.
 	ConstitutionHash dataset.Hash

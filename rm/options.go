@@ -96,6 +96,8 @@ type Training struct {
 	// took; both are empty without it.
 	Debias         []DebiasPoint
 	DebiasStrength float64
+	// Certainty is the model's; see [Metadata].
+	Certainty *Certainty
 	// Holdout are the pairs kept aside, scored, in the order of their hashes.
 	Holdout []Scored
 	// DataHash identifies the usable pairs and their labels, in whatever order

@@ -72,6 +72,7 @@ func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 	}
 	m := newModel(space, w, diag, total, 2*len(rows), t.L2, t.Temperature)
 	m.Metadata.Seed, m.Metadata.Pairs, m.Metadata.DataHash = o.Seed, len(rows), t.DataHash
+	m.Metadata.Certainty, m.Metadata.Debias = t.Certainty, o.Debias
 	m.Metadata.Created = time.Now().UTC().Truncate(time.Second)
 	t.TrainSeconds = time.Since(start).Seconds()
 	return m, nil
@@ -171,6 +172,7 @@ func (f *fitter) choose(path []float64) ([]float64, error) {
 			low, risen = loss, 0
 			f.t.L2, f.t.Temperature = l2, temp
 			best = append(best[:0], w...)
+			f.certain(z, labels)
 		} else if risen++; risen == 2 {
 			break
 		}
@@ -183,6 +185,16 @@ func (f *fitter) progress(stage string, done, total int) {
 	if f.o.Progress != nil {
 		f.o.Progress(stage, done, total)
 	}
+}
+
+// certain notes what the margins z, at the temperature chosen for them, and the
+// labels say of the model's certainty.
+func (f *fitter) certain(z, labels []float64) {
+	scaled := make([]float64, len(z))
+	for i, v := range z {
+		scaled[i] = v / f.t.Temperature
+	}
+	f.t.Certainty = newCertainty(scaled, labels)
 }
 
 // accuracy is the share of rows that z orders as p does, equal scores half and

@@ -2,6 +2,7 @@ package rm_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -159,10 +160,19 @@ func TestSaveLoadBitIdentical(t *testing.T) {
 			t.Fatal(err)
 		}
 		sameScores(t, m, got, pairs)
-		if a, b := fmt.Sprintf("%+v", m.Metadata), fmt.Sprintf("%+v", got.Metadata); a != b {
+		if a, b := describe(t, m), describe(t, got); a != b {
 			t.Errorf("metadata\n%s\nbecame\n%s", a, b)
 		}
 	}
+}
+
+func describe(t *testing.T, m *rm.Model) string {
+	t.Helper()
+	b, err := json.Marshal(m.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func TestOrderAndOrientationDoNotCount(t *testing.T) {
