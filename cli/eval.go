@@ -31,7 +31,8 @@ func (a *app) evalCommand() *urfave.Command {
 			"pairs. --judge asks the model of --model in both orders under the principles and\n" +
 			"keeps its answers in the database, so that a second run asks nothing twice.\n\n" +
 			"--json prints {sets: [{name, n, accuracy, ci, baselines, length_spearman, log_loss,\n" +
-			"ece, subsets}]}; a record's subset is its column of that name.\n" + exitHelp,
+			"ece, subsets}]}, with --rm conformal {level, n, coverage, single, single_accuracy} in\n" +
+			"each set; a record's subset is its column of that name.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "a reward model's `FILE`"},
 			&urfave.BoolFlag{Name: "judge", Usage: "the model of --model as the judge"},
@@ -73,7 +74,7 @@ func (a *app) runEval(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	var sets []eval.Set
+	var sets []evalSet
 	bad := 0
 	for _, f := range in.files {
 		p := a.progress(c, "eval "+filepath.Base(f), "pairs", 0)
@@ -88,7 +89,12 @@ func (a *app) runEval(c *urfave.Context) error {
 		if set.N == 0 {
 			return hinted(fmt.Errorf("%s: no pair says which reply is better", f), "eval needs labelled pairs: chosen and rejected")
 		}
-		sets = append(sets, set)
+		s := evalSet{Set: set}
+		if m, ok := comparer.(*rmComparer); ok {
+			s.Conformal = coverage(m.Model, m.margins, m.labels)
+			m.margins, m.labels = nil, nil
+		}
+		sets = append(sets, s)
 	}
 	if c.Bool("json") {
 		if err := a.writeJSON(map[string]any{"sets": sets}); err != nil {
@@ -96,13 +102,24 @@ func (a *app) runEval(c *urfave.Context) error {
 		}
 	} else {
 		for i := range sets {
-			printSet(a.Out, &sets[i])
+			printSet(a.Out, &sets[i].Set)
+			if sets[i].Conformal != nil {
+				fmt.Fprint(a.Out, "  ")
+				printCoverage(a.Out, sets[i].Conformal)
+			}
 		}
 	}
 	if bad > 0 {
 		return silent(ExitSomeFailed)
 	}
 	return nil
+}
+
+// evalSet is the figures of a file, and how the conformal sets of a reward model
+// did there.
+type evalSet struct {
+	eval.Set
+	Conformal *rm.Coverage `json:"conformal,omitempty"`
 }
 
 // setName is how a file's figures are called.
@@ -139,16 +156,21 @@ func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
 		if err != nil {
 			return nil, err
 		}
-		return rmComparer{m}, nil
+		return &rmComparer{Model: m}, nil
 	}
 	return a.judgeComparer(c, in)
 }
 
 // rmComparer is a reward model as a comparer.
-type rmComparer struct{ *rm.Model }
+type rmComparer struct {
+	*rm.Model
+	margins, labels []float64 // of the file that is compared
+}
 
-func (m rmComparer) Compare(_ context.Context, p *dataset.Pair) (eval.Comparison, error) {
+// Compare serves one goroutine.
+func (m *rmComparer) Compare(_ context.Context, p *dataset.Pair) (eval.Comparison, error) {
 	margin, first, second := m.Margin(p)
+	m.margins, m.labels = append(m.margins, margin), append(m.labels, p.P)
 	return eval.Comparison{Margin: margin, First: first, Second: second, Scored: true}, nil
 }
 

@@ -21,7 +21,9 @@ func (a *app) scoreCommand() *urfave.Command {
 			"its own columns in their order and, added, id, score and std; for a pair score_chosen,\n" +
 			"score_rejected, std_chosen and std_rejected, or _a and _b where nothing is chosen.\n" +
 			"A difference of scores is the log-odds that the first reply is the better one; std is\n" +
-			"the model's uncertainty in the same unit.\n" + exitHelp,
+			"the model's uncertainty in the same unit. For a pair, set holds the replies that may be\n" +
+			"the better one: on pairs like those of training it holds the better reply in 90 %\n" +
+			"of cases (conformal prediction).\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
 			promptFlag(),
@@ -111,10 +113,15 @@ func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, prompt st
 		err = set("id", recordID(r.Source))
 	}
 	if r.Pair != nil {
+		var scores [2]float64
 		for i, text := range []string{r.Pair.First.Text, r.Pair.Second.Text} {
 			s := m.Score(r.Pair.Prompt, text)
+			scores[i] = s.Mean
 			side := sides(r.Pair)[i]
 			err = errors.Join(err, set("score_"+side, s.Mean), set("std_"+side, s.Std))
+		}
+		if c, ok := m.Metadata.Certainty.At(conformalLevel); ok {
+			err = errors.Join(err, set("set", named(c, scores[0]-scores[1], sides(r.Pair))))
 		}
 	} else {
 		s := m.Score(conversationOf(r.Reply, prompt), r.Reply.Response.Text)
@@ -124,6 +131,19 @@ func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, prompt st
 		return fmt.Errorf("%s:%d: %w", r.Source.File, r.Source.Line, err)
 	}
 	return enc.Encode(o)
+}
+
+// named gives the names of the replies in the set.
+func named(c rm.ConformalPoint, margin float64, names [2]string) []string {
+	out := []string{}
+	first, second := c.Set(margin)
+	if first {
+		out = append(out, names[0])
+	}
+	if second {
+		out = append(out, names[1])
+	}
+	return out
 }
 
 func (a *app) printScore(m *rm.Model, r *dataset.Record, prompt string) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
+	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -24,15 +26,27 @@ func (a *app) trainCommand() *urfave.Command {
 			"and on the holdout, which neither has seen, the figures are measured. Every accuracy\n" +
 			"stands beside the null baselines on the same pairs. Labels of a judge make the figures\n" +
 			"say how well the model agrees with that judge, not with people.\n\n" +
+			"--debias length keeps the model from preferring length, --debias length,markup from\n" +
+			"markup too: labels that go with it are balanced, and its covariance with the margins is\n" +
+			"penalised until the correlation on the validation pairs is that of --length-correlation.\n" +
+			"Accuracy falls by it: the command prints what it is where the longer and where the\n" +
+			"shorter reply was chosen.\n\n" +
+			"The validation pairs also say how sure the model may be: the margins of conformal sets,\n" +
+			"those from which on the error is below a target, accuracy by margin. They stand in the\n" +
+			"model file.\n\n" +
 			"The model is one safetensors file with its settings and figures, written beside and\n" +
 			"renamed. The same data and seed give the same model.\n\n" +
 			"--json prints pairs, features, holdout {n, accuracy, ci, log_loss, ece}, baselines,\n" +
-			"length_spearman, train_seconds, feature_seconds, model.\n" + exitHelp,
+			"length_spearman, longer_chosen, shorter_chosen, certainty, coverage, train_seconds,\n" +
+			"feature_seconds, model.\n" + exitHelp,
 		Flags: append(append([]urfave.Flag{
 			&urfave.StringSliceFlag{Name: "data", Usage: "train on this preference `FILE` instead of the database's labels; repeatable"},
 			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style; default both"},
 			&urfave.Float64Flag{Name: "holdout", Value: 0.1, Usage: "the `SHARE` of prompts that the figures are measured on"},
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the split (`N`)"},
+			&urfave.StringSliceFlag{Name: "debias", Usage: "`WHAT` the model is kept from preferring: length, markup"},
+			&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
+			&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
 			&urfave.StringFlag{Name: "out", Value: "rm.safetensors", Usage: "write the model to `FILE`"},
 		}, readingFlags()...), inputFlags()...),
 		Action: a.runTrain,
@@ -45,12 +59,66 @@ type trainJSON struct {
 	Holdout        eval.Set               `json:"holdout"`
 	Baselines      map[string]eval.Figure `json:"baselines"`
 	LengthSpearman eval.Figure            `json:"length_spearman"`
+	LongerChosen   side                   `json:"longer_chosen"`
+	ShorterChosen  side                   `json:"shorter_chosen"`
+	Certainty      *rm.Certainty          `json:"certainty"`
+	Coverage       *rm.Coverage           `json:"coverage"`
+	Debias         []rm.DebiasPoint       `json:"debias,omitempty"`
+	DebiasStrength float64                `json:"debias_strength,omitempty"`
 	TrainSeconds   float64                `json:"train_seconds"`
 	FeatureSeconds float64                `json:"feature_seconds"`
 	L2             float64                `json:"l2"`
 	Temperature    float64                `json:"temperature"`
 	Skipped        map[string]int         `json:"skipped"`
 	Model          string                 `json:"model"`
+}
+
+// side is the accuracy on the pairs whose better reply is the longer one, or the
+// shorter one.
+type side struct {
+	N        int         `json:"n"`
+	Accuracy eval.Figure `json:"accuracy"`
+}
+
+// bySide gives the accuracies where the longer and where the shorter reply is
+// the better one; pairs of equal lengths and without a better one are in
+// neither.
+func bySide(results []eval.Result) (longer, shorter side) {
+	sums := [2]float64{}
+	n := [2]int{}
+	for _, r := range results {
+		d := utf8.RuneCountInString(r.Pair.First.Text) - utf8.RuneCountInString(r.Pair.Second.Text)
+		if d == 0 || r.Pair.P == 0.5 {
+			continue
+		}
+		k := 0
+		if (d > 0) != (r.Pair.P > 0.5) {
+			k = 1
+		}
+		n[k]++
+		sums[k] += eval.Correct(r.Margin, r.Pair.P)
+	}
+	return side{n[0], eval.Figure(sums[0] / float64(n[0]))}, side{n[1], eval.Figure(sums[1] / float64(n[1]))}
+}
+
+// conformalLevel is the level of the sets that are shown.
+const conformalLevel = 0.9
+
+// coverage is how the model's conformal sets did; nil where it has none.
+func coverage(m *rm.Model, margins, labels []float64) *rm.Coverage {
+	point, ok := m.Metadata.Certainty.At(conformalLevel)
+	if !ok || len(margins) == 0 {
+		return nil
+	}
+	c := point.Cover(margins, labels)
+	return &c
+}
+
+func printCoverage(w io.Writer, c *rm.Coverage) {
+	if c != nil {
+		fmt.Fprintf(w, "conformal sets of level %.2f: %.3f hold the better reply; %.3f are of one reply, right in %.3f of cases\n",
+			c.Level, c.Covered, c.Single, c.SingleAccuracy)
+	}
 }
 
 func (a *app) runTrain(c *urfave.Context) error {
@@ -61,6 +129,11 @@ func (a *app) runTrain(c *urfave.Context) error {
 	}
 	if h := c.Float64("holdout"); !(h > 0 && h < 1) {
 		return usagef("--holdout %v is not a share between 0 and 1", h)
+	}
+	if rho := c.Float64("length-correlation"); !(rho >= 0 && rho <= 1) {
+		return usagef("--length-correlation %v is not a number from 0 to 1", rho)
+	} else if rho > 0 && len(c.StringSlice("debias")) == 0 {
+		return hinted(usagef("--length-correlation without --debias"), "add --debias length")
 	}
 	var pairs iter.Seq2[*dataset.Pair, error]
 	var in *inputs
@@ -82,6 +155,7 @@ func (a *app) runTrain(c *urfave.Context) error {
 	stage := ""
 	model, tr, err := rm.Train(ctx, pairs, rm.Options{
 		Features: list(c.StringSlice("features")), Holdout: c.Float64("holdout"), Seed: c.Int64("seed"),
+		Debias: list(c.StringSlice("debias")), LengthCorrelation: c.Float64("length-correlation"), L2: c.Float64Slice("l2"),
 		Progress: func(s string, done, total int) {
 			if s != stage {
 				if p != nil {
@@ -101,10 +175,12 @@ func (a *app) runTrain(c *urfave.Context) error {
 	}
 
 	results := make([]eval.Result, len(tr.Holdout))
+	margins, labels := make([]float64, len(results)), make([]float64, len(results))
 	for i, s := range tr.Holdout {
 		results[i] = eval.Result{Pair: s.Pair, Comparison: eval.Comparison{
 			Margin: s.First - s.Second, First: s.First, Second: s.Second, Scored: true,
 		}}
+		margins[i], labels[i] = s.First-s.Second, s.Pair.P
 	}
 	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset})
 	if set.N == 0 {
@@ -117,6 +193,9 @@ func (a *app) runTrain(c *urfave.Context) error {
 		TrainSeconds: tr.TrainSeconds, FeatureSeconds: tr.FeatureSeconds,
 		L2: tr.L2, Temperature: tr.Temperature, Skipped: tr.Skipped, Model: c.String("out"),
 	}
+	out.LongerChosen, out.ShorterChosen = bySide(results)
+	out.Certainty, out.Coverage = tr.Certainty, coverage(model, margins, labels)
+	out.Debias, out.DebiasStrength = tr.Debias, tr.DebiasStrength
 	if model.Metadata.Metrics, err = json.Marshal(out); err != nil {
 		return err
 	}
@@ -149,6 +228,19 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 	}
 	fmt.Fprintf(a.Out, "holdout of %d pairs, %d prompts: accuracy %s %s; %s\n", h.N, h.Prompts, h.Accuracy, h.CI, baselineText(h.Figures))
 	fmt.Fprintf(a.Out, "log loss %s (chance 0.693), ECE %s, length Spearman %s\n", h.LogLoss, h.ECE, h.LengthSpearman)
+	fmt.Fprintf(a.Out, "where the longer reply is chosen: %s over %d; where the shorter: %s over %d\n",
+		o.LongerChosen.Accuracy, o.LongerChosen.N, o.ShorterChosen.Accuracy, o.ShorterChosen.N)
+	if len(o.Debias) > 0 {
+		fmt.Fprintf(a.Out, "debiased with strength %.2f, chosen on the validation pairs\n", o.DebiasStrength)
+	}
+	printCoverage(a.Out, o.Coverage)
+	if o.Certainty != nil {
+		for _, d := range o.Certainty.DontKnow {
+			if d.Error == 0.1 && d.Share > 0 {
+				fmt.Fprintf(a.Out, "for an error of %.2f judge only pairs with a margin of at least %.2f: %.2f of them\n", d.Error, d.Margin, d.Share)
+			}
+		}
+	}
 	if r != nil {
 		fmt.Fprintf(a.Out, "the labels are those of %s: the figures tell how well the model agrees with it\n", printable(r.names()))
 	}
