@@ -49,15 +49,15 @@ func (d *differ) add(j int, sign, v float64) {
 // hashed adds the hashed features of one reply: of each the first column alone,
 // since the others of the stride follow from it and the expectation.
 func (d *differ) hashed(es []entry, sign float64, r *row) {
-	norm, stride := d.words.norm(es), d.stride()
+	norm := d.words.norm(es)
 	for _, e := range es {
 		i := d.words.at[e.bucket()]
 		if i < 0 {
 			continue
 		}
-		j, v := d.styles()+int(i)*stride, e.tf()*float64(d.words.idf[i])*norm
+		j, v := d.wordCol(int(i)), e.tf()*float64(d.words.idf[i])*norm
 		d.add(j, sign, v)
-		if stride > 1 && d.total != nil {
+		if int(i) < d.common && d.total != nil {
 			for c, g := range r.expected {
 				d.total[j+1+c] += v * g
 			}
@@ -115,11 +115,11 @@ func (d *differ) row(r *row) sparseRow {
 	}
 	slices.Sort(d.cols)
 	// One array for both, the plain columns first: the style's, and those
-	// behind the words'.
+	// behind the common words'.
 	lo, hi := len(d.cols), len(d.cols)
-	if d.stride() > 1 {
+	if d.common > 0 {
 		lo, _ = slices.BinarySearch(d.cols, uint32(k))
-		hi, _ = slices.BinarySearch(d.cols, uint32(d.gates()))
+		hi, _ = slices.BinarySearch(d.cols, uint32(d.wordEnd()))
 	}
 	out := sparseRow{col: make([]uint32, 0, len(d.cols)), val: make([]float32, 0, len(d.cols)), expected: r.expected}
 	take := func(cols []uint32) {

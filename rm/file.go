@@ -35,7 +35,7 @@ const (
 const (
 	tensorIndex         = "hash.index"      // I32, the buckets, each once
 	tensorIDF           = "hash.idf"        // F32
-	tensorWeight        = "hash.weight"     // F32; beside an expectation a row of 1 + its components for each bucket
+	tensorWeight        = "hash.weight"     // F32; each of the first "common" followed by those for the expectation
 	tensorVariance      = "hash.variance"   // F32, the same, of the weight's posterior
 	tensorStyleMean     = "style.mean"      // F32
 	tensorStyleScale    = "style.scale"     // F32, 1 over the standard deviation
@@ -65,8 +65,8 @@ func (m *Model) tensors() map[string]tensor {
 	if v := m.space.words; v != nil {
 		t[tensorIndex] = tensor{i: signed(v.index)}
 		t[tensorIDF] = tensor{f: v.idf}
-		t[tensorWeight] = tensor{f: m.weight[k:m.space.gates()], width: m.space.wordWidth()}
-		t[tensorVariance] = tensor{f: m.variance[k:m.space.gates()], width: m.space.wordWidth()}
+		t[tensorWeight] = tensor{f: m.weight[k:m.space.gates()]}
+		t[tensorVariance] = tensor{f: m.variance[k:m.space.gates()]}
 	}
 	if v := m.space.gate; v != nil {
 		t[tensorGateIndex] = tensor{i: signed(v.index)}
@@ -123,6 +123,7 @@ func (m *Model) strings() map[string]string {
 		s["style_clip"] = formatFloat(styleClip)
 	}
 	if m.space.gated() {
+		s["common"] = strconv.Itoa(m.space.common)
 		s["gated_names"] = strings.Join(gated, ",")
 		s["gate_weight"] = formatFloat(gateWeight)
 		s["expect_clip"] = formatFloat(expectClip)
@@ -329,6 +330,7 @@ func parse(b []byte) (*Model, error) {
 	if s.gated() {
 		m.space.gate = &vocab{}
 		m.space.expect = &expectation{words: m.space.gate}
+		m.space.common = int(r.integer("common", 0, maxDim))
 		r.equal("expect_clip", formatFloat(expectClip))
 		r.equal("gated_names", strings.Join(gated, ","))
 		r.equal("gate_weight", formatFloat(gateWeight))
@@ -350,14 +352,6 @@ type wanted struct {
 	least float32 // least value
 }
 
-// wordWidth is the width of the tensors of the hashed features' columns.
-func (s spec) wordWidth() int {
-	if s.stride() == 1 {
-		return 0
-	}
-	return s.stride()
-}
-
 // one says of a tensor that it has one row.
 const one = "1"
 
@@ -374,8 +368,8 @@ func (s spec) wanted() map[string]wanted {
 	if s.hash {
 		w[tensorIndex] = wanted{"I32", tensorIndex, 0, 0}
 		w[tensorIDF] = wanted{"F32", tensorIndex, 0, 0}
-		w[tensorWeight] = wanted{"F32", tensorIndex, s.wordWidth(), lowest}
-		w[tensorVariance] = wanted{"F32", tensorIndex, s.wordWidth(), 0}
+		w[tensorWeight] = wanted{"F32", tensorIndex, 0, lowest}
+		w[tensorVariance] = wanted{"F32", tensorIndex, 0, 0}
 	}
 	if s.gated() {
 		w[tensorGateIndex] = wanted{"I32", tensorGateIndex, 0, 0}
@@ -414,6 +408,12 @@ func (m *Model) take(tensors map[string]tensor) error {
 			size = 1
 		default:
 			size = tensors[w.of].len()
+		}
+		if name == tensorWeight || name == tensorVariance {
+			if s.common > size {
+				return fmt.Errorf("metadata common: %d, there are %d buckets", s.common, size)
+			}
+			size += s.common * numExpected
 		}
 		size *= max(1, w.width)
 		if t.len() != size || t.width != w.width || t.dtype() != w.dtype {

@@ -166,7 +166,7 @@ func (s *scorer) score(reply string) Score {
 	}
 	if sp.words != nil {
 		norm := sp.words.norm(s.rows)
-		w, q, stride := 0.0, 0.0, sp.stride()
+		w, q := 0.0, 0.0
 		for _, e := range s.rows {
 			v := e.tf()
 			i := sp.words.at[e.bucket()]
@@ -176,9 +176,9 @@ func (s *scorer) score(reply string) Score {
 				continue
 			}
 			v *= float64(sp.words.idf[i])
-			at := k + int(i)*stride
+			at := sp.wordCol(int(i))
 			wi, qi := float64(s.weight[at]), float64(s.variance[at])
-			if stride > 1 {
+			if int(i) < sp.common {
 				for c, g := range s.expected {
 					wi += g * float64(s.weight[at+1+c])
 					qi += g * g * float64(s.variance[at+1+c])

@@ -15,6 +15,9 @@ const (
 	// it to get a weight; minPrompts that of training pairs whose prompt must
 	// have a word for it to gate.
 	minReplies, minPrompts = 3, 20
+	// minCommon is the number of training replies that must have a bucket for
+	// its weight to hang on the expectation.
+	minCommon = 30
 	// styleWeight and gateWeight set the sizes of the style features (each has
 	// this standard deviation) and of the gate (the norm of its words) beside
 	// the hashed features, which have norm 1 together. The ridge is one and the
@@ -97,7 +100,8 @@ func (v *vocab) lookup(dim int) (again int) {
 
 // space turns features into numbers: what the training pairs say of how common
 // and how large each one is. Its columns are the style features; the known
-// buckets of the hashed ones, each followed by that times the expectation; for
+// buckets of the hashed ones, the common ones each followed by that times the
+// expectation; for
 // each known word of prompts the gated style features; and the style features
 // times the expectation.
 type space struct {
@@ -106,6 +110,7 @@ type space struct {
 	words       *vocab    // n-grams of replies; nil without hashed features
 	gate        *vocab    // words of prompts; nil where nothing is gated
 	expect      *expectation
+	common      int // how many of words have a stride; the first ones, being the commonest
 }
 
 // styles is the number of style columns.
@@ -116,17 +121,26 @@ func (s *space) gates() int {
 	if s.words == nil {
 		return s.styles()
 	}
-	return s.styles() + len(s.words.index)*s.stride()
+	return s.styles() + s.wordCols()
 }
 
-// stride is the number of columns of a hashed feature: its own and, where there
-// is an expectation, that times each of its components.
-func (s spec) stride() int {
-	if s.gated() {
-		return 1 + numExpected
+// stride is the number of columns of a common hashed feature where there is an
+// expectation: its own, and that times each of the components.
+const stride = 1 + numExpected
+
+// wordCols is the number of columns of the hashed features.
+func (s *space) wordCols() int { return len(s.words.index) + s.common*numExpected }
+
+// wordCol is the first column of the hashed feature with the given place.
+func (s *space) wordCol(i int) int {
+	if i < s.common {
+		return s.styles() + i*stride
 	}
-	return 1
+	return s.styles() + s.common*numExpected + i
 }
+
+// wordEnd is the column behind those of the common hashed features.
+func (s *space) wordEnd() int { return s.styles() + s.common*stride }
 
 // cols is the number of columns.
 func (s *space) cols() int {
@@ -156,6 +170,9 @@ func fitSpace(rows []row, sp spec) *space {
 		}
 		s.words = fitVocab(df, 2*len(rows), minReplies, 1)
 		if sp.gated() {
+			for s.common < len(s.words.index) && df[s.words.index[s.common]] >= minCommon {
+				s.common++
+			}
 			clear(df)
 			for i := range rows {
 				for _, e := range rows[i].words {
