@@ -110,7 +110,7 @@ var errStuck = errors.New("the fit does not descend: features or labels are not 
 
 // What ends a fit: the norm of the gradient, relative to that at w = 0. The
 // fits that choose the ridge need not be as close as the one that stays.
-const pathTolerance, tolerance = 1e-2, 5e-3
+const pathTolerance, tolerance = 2e-2, 1e-2
 
 // solve moves w, the starting point, to the minimum of f by Newton's method
 // with the steps found by conjugate gradients (a truncated Newton method, as in
@@ -144,7 +144,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 		if norm <= stop || iter >= 100 {
 			return diag, nil
 		}
-		// Conjugate gradients on ∇²f·step = −g, until the residual is a tenth.
+		// Conjugate gradients on ∇²f·step = −g, until the residual is a fifth.
 		clear(step)
 		for j := range g {
 			res[j] = -g[j]
@@ -166,7 +166,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 				step[j] += alpha * dir[j]
 				res[j] -= alpha * hd[j]
 			}
-			if math.Sqrt(dot(res, res)) <= max(0.1*norm, 0.5*stop) {
+			if math.Sqrt(dot(res, res)) <= max(0.2*norm, 0.5*stop) {
 				break
 			}
 			for j := range res {
