@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
@@ -44,6 +45,7 @@ func (a *app) trainCommand() *urfave.Command {
 			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style; default both"},
 			&urfave.Float64Flag{Name: "holdout", Value: 0.1, Usage: "the `SHARE` of prompts that the figures are measured on"},
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the split (`N`)"},
+			&urfave.StringFlag{Name: "head", Value: "linear", Usage: "the `FORM` of the model: linear, the only one there is"},
 			&urfave.StringSliceFlag{Name: "debias", Usage: "`WHAT` the model is kept from preferring: length, markup"},
 			&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
 			&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
@@ -129,6 +131,19 @@ func (a *app) runTrain(c *urfave.Context) error {
 	}
 	if h := c.Float64("holdout"); !(h > 0 && h < 1) {
 		return usagef("--holdout %v is not a share between 0 and 1", h)
+	}
+	if h := c.String("head"); h != "linear" {
+		return hinted(usagef("--head %s: there is no such form of model", h), "the only one is linear")
+	}
+	for _, d := range list(c.StringSlice("debias")) {
+		if d != rm.DebiasLength && d != rm.DebiasMarkup {
+			return usagef("--debias %s: a model can be kept from preferring %s and %s", d, rm.DebiasLength, rm.DebiasMarkup)
+		}
+	}
+	for _, l := range c.Float64Slice("l2") {
+		if !(l > 0) || math.IsInf(l, 0) {
+			return usagef("--l2 %v is not a positive number", l)
+		}
 	}
 	if rho := c.Float64("length-correlation"); !(rho >= 0 && rho <= 1) {
 		return usagef("--length-correlation %v is not a number from 0 to 1", rho)

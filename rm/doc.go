@@ -18,7 +18,12 @@
 // well, and [Load] trusts nothing in it. A loaded model gives bit for bit the
 // scores of the one that was saved.
 //
+// Where there are both groups of features, the weights hang on the prompt: on its
+// words, for a few style features, and for all style features and the common
+// n-grams on what replies to such a prompt tend to look like, which is learned
+// from the training replies without their labels.
+//
 // What such a model learns is what distinguishes the replies of its data,
-// length and markup among it. Look at its accuracy beside that of "the longer
+// length and markup among it; Options.Debias keeps it from those two. Look at its accuracy beside that of "the longer
 // wins" before believing it.
 package rm
