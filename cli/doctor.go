@@ -20,8 +20,8 @@ import (
 
 // What a judge has to reach.
 const (
-	leastRight    = 30  // of the 40 built-in pairs
-	leastCoverage = 0.1 // mean; labels abstain below
+	leastRight    = 30                  // of the 40 built-in pairs
+	leastCoverage = judge.LeastCoverage // mean
 	goodCoverage  = 0.5
 )
 
@@ -37,9 +37,10 @@ func (a *app) doctorCommand() *urfave.Command {
 			"twice, and whether the same question gets the same answer again. At last it measures\n" +
 			"what a job costs: the prompt cache, whether several pairs at once pay, and the hours\n" +
 			"for --pairs of --tokens under --principles.\n\n" +
-			"The default prompt shape is tried on all pairs, each other one on a dozen of them, and\n" +
-			"on the rest if it does better there, or the default fails. Another shape is recommended\n" +
-			"only if it is right on two pairs more, or on as many with a signal a quarter stronger.\n\n" +
+			"The default prompt shape is tried on all pairs and each other one on a dozen. The two\n" +
+			"best of those that promise more than the default go on to the rest. Another shape is\n" +
+			"recommended if it is right on two pairs more, or on as many with a much higher coverage\n" +
+			"or a signal a quarter stronger; a pair on which labels would abstain does not count.\n\n" +
 			"Nothing is written to the database. A small model on one core takes about ten minutes;\n" +
 			"each check is printed as it is done. Exit 4 says that the model cannot judge: it has no\n" +
 			"chat template, gives no log-probabilities, puts less than 0.1 of the probability on\n" +
@@ -87,12 +88,14 @@ type shapeJSON struct {
 	About        string      `json:"about"`
 	Pairs        int         `json:"pairs"`
 	Right        int         `json:"right"`
+	Kept         int         `json:"kept"` // right, with a coverage on which no label abstains
 	Failed       int         `json:"failed"`
 	SameSlot     int         `json:"same_slot"`
 	SameSlotRate eval.Figure `json:"same_slot_rate"`
 	Z            eval.Figure `json:"z"`
 	PositionBias eval.Figure `json:"position_bias"`
 	Coverage     eval.Figure `json:"coverage"`
+	Wrong        []string    `json:"wrong"` // the pairs whose worse reply it preferred, or saw no difference in
 	Recommended  bool        `json:"recommended"`
 }
 
@@ -253,9 +256,9 @@ func (d *doctor) printShapes() {
 		return
 	}
 	w := tabwriter.NewWriter(d.app.Out, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "shape\tpairs\tright\tsame slot\tmean z\tposition bias\tcoverage\tfailed\t")
+	fmt.Fprintln(w, "shape\tpairs\tright\tkept\tsame slot\tmean z\tposition bias\tcoverage\tfailed\t")
 	for _, s := range d.out.Shapes {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%+.2f\t%+.2f\t%.2f\t%d\t\n", s.Name, s.Pairs, s.Right, s.SameSlot, float64(s.Z), float64(s.PositionBias), float64(s.Coverage), s.Failed)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%+.2f\t%+.2f\t%.2f\t%d\t\n", s.Name, s.Pairs, s.Right, s.Kept, s.SameSlot, float64(s.Z), float64(s.PositionBias), float64(s.Coverage), s.Failed)
 	}
 	w.Flush()
 }

@@ -112,10 +112,10 @@ func TestAnotherShapeIsRecommendedWhereTheDefaultFails(t *testing.T) {
 	if code != ExitOK || d.Shape != "headings" || d.verdict("shape") != "warn" {
 		t.Errorf("exit %d, shape %q: %+v", code, d.Shape, d.Shapes)
 	}
-	if s := d.shape("headings"); s.Pairs != 40 || s.Right != 40 || !s.Recommended {
+	if s := d.shape("headings"); s.Pairs != 40 || s.Right != 40 || len(s.Wrong) != 0 || !s.Recommended {
 		t.Errorf("%+v", s)
 	}
-	if s := d.shape("question"); s.Pairs != 40 || s.Right != 0 || s.SameSlot != 40 || s.Recommended {
+	if s := d.shape("question"); s.Pairs != 40 || s.Right != 0 || len(s.Wrong) != 40 || s.SameSlot != 40 || s.Recommended {
 		t.Errorf("%+v", s)
 	}
 	for _, name := range []string{"choose", "system", "bare", "start"} {
@@ -278,7 +278,7 @@ func TestABetterShapeIsBetterOneWay(t *testing.T) {
 	trial := func(t *rapid.T, name string) *judge.Trial {
 		var tr judge.Trial
 		for _, z := range rapid.SliceOfN(rapid.Float64Range(-3, 3), 12, 12).Draw(t, name) {
-			tr.Add(judge.Preference{Z: z})
+			tr.Add(judge.Preference{Z: z, Coverage: rapid.Float64Range(0, 1).Draw(t, "coverage")})
 		}
 		return &tr
 	}
@@ -326,5 +326,34 @@ func TestHostsWithOtherWeightsAreNamed(t *testing.T) {
 		if k.Name == "model" && !strings.Contains(k.Text, other.URL+" has other weights, abababababab") {
 			t.Error(k.Text)
 		}
+	}
+}
+
+// A shape that is right as often and has the model answer with a letter is
+// better than one that leaves it to write prose, though its signal be weaker.
+func TestAShapeThatCoversTheAnswersIsRecommended(t *testing.T) {
+	base := only("")
+	code, d, _ := examination(t, fakeollama.Options{Models: oneJudge, Answer: func(r fakeollama.Request) fakeollama.Answer {
+		a := base(r)
+		p := r.Prompt()
+		s := logit(a.First["A"] / 0.9)
+		cover := 0.3
+		if strings.Contains(p, "Choose the reply") && strings.HasSuffix(p, "single letter, A or B.") && len(r.Messages) == 1 {
+			s, cover = 1+(s-1)/2, 0.95
+		}
+		pa := 1 / (1 + math.Exp(-s))
+		return fakeollama.Answer{First: map[string]float64{"A": cover * pa, "B": cover * (1 - pa)}}
+	}}, "judge")
+	if code != ExitOK || d.Shape != "choose" || d.verdict("coverage") != "pass" {
+		t.Errorf("exit %d, shape %q: %+v", code, d.Shape, d.Shapes)
+	}
+	full := 0
+	for _, s := range d.Shapes {
+		if s.Pairs == 40 {
+			full++
+		}
+	}
+	if full != 3 { // the default and the two that promise most
+		t.Errorf("%d shapes were tried on all pairs: %+v", full, d.Shapes)
 	}
 }

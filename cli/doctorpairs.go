@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -55,9 +56,9 @@ func (d *doctor) judgePairs() error {
 			continue
 		}
 		d.out.Shapes = append(d.out.Shapes, shapeJSON{
-			Name: t.name(), About: t.judge.Shape.About, Pairs: t.all.Asked(), Right: t.all.Right, Failed: t.all.Failed,
+			Name: t.name(), About: t.judge.Shape.About, Pairs: t.all.Asked(), Right: t.all.Right, Kept: t.all.Kept, Failed: t.all.Failed,
 			SameSlot: t.all.SameSlot, SameSlotRate: eval.Figure(t.all.SameSlotRate()), Z: eval.Figure(t.all.Z()),
-			PositionBias: eval.Figure(t.all.Bias()), Coverage: eval.Figure(t.all.Coverage()), Recommended: t == best,
+			PositionBias: eval.Figure(t.all.Bias()), Coverage: eval.Figure(t.all.Coverage()), Wrong: t.wrong(), Recommended: t == best,
 		})
 	}
 	d.printShapes()
@@ -96,21 +97,34 @@ func (d *doctor) tryShapes(ts []*shapeTrial) error {
 			}
 		}
 	}
-	var more []*shapeTrial
-	for _, t := range ts[1:] {
-		if promising(t, def) {
-			more = append(more, t)
-		}
+	more := worthwhile(ts[1:], def)
+	for _, t := range more {
+		t.mayLose = true
 	}
 	for _, group := range byPrefix(more) {
-		for _, t := range group {
-			t.mayLose = true
-		}
 		if err := d.ask(dozen, n, group...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// worthwhile gives at most two of the shapes that may be better than the default
+// by what they did on the first dozen, in their order.
+func worthwhile(ts []*shapeTrial, def *shapeTrial) []*shapeTrial {
+	var out []*shapeTrial
+	for _, t := range ts {
+		if promising(t, def) {
+			out = append(out, t)
+		}
+	}
+	if len(out) <= 2 {
+		return out
+	}
+	best := slices.SortedStableFunc(slices.Values(out), func(a, b *shapeTrial) int {
+		return cmp.Or(cmp.Compare(b.dozen.Kept, a.dozen.Kept), cmp.Compare(b.dozen.Z(), a.dozen.Z()))
+	})[:2]
+	return slices.DeleteFunc(out, func(t *shapeTrial) bool { return !slices.Contains(best, t) })
 }
 
 func byPrefix(ts []*shapeTrial) [][]*shapeTrial {
@@ -137,9 +151,20 @@ func promising(t, def *shapeTrial) bool {
 }
 
 // beats tells whether a trial is so much better than another that the shape is
-// worth a change: a single pair more is no sign of anything.
+// worth a change: a single pair more is no sign of anything. Of two that are
+// right on as many, one that covers the answers is better than one that barely
+// does, whose judgments stand for a part of what the model would say.
 func beats(a, b *judge.Trial) bool {
-	return a.Right >= b.Right+2 || a.Right >= b.Right && a.Z() >= 1.25*b.Z() && a.Z() > b.Z()
+	if a.Kept < b.Kept {
+		return false
+	}
+	if a.Kept >= b.Kept+2 {
+		return true
+	}
+	if ca, cb := a.Coverage(), b.Coverage(); min(ca, cb) < goodCoverage && math.Abs(ca-cb) >= 0.4 {
+		return ca > cb
+	}
+	return a.Z() >= 1.25*b.Z() && a.Z() > b.Z()
 }
 
 // recommend gives the best of the shapes that were tried on all pairs.
@@ -229,6 +254,17 @@ func (t *shapeTrial) add(i int, a [2]judge.Answer, err error) {
 	t.answers[i] = a
 }
 
+// wrong names the pairs that were answered and judged wrongly.
+func (t *shapeTrial) wrong() []string {
+	out := []string{}
+	for i, p := range judge.Probes() {
+		if a, ok := t.answers[i]; ok && judge.Preferred(a[0], a[1]).Z <= 0 {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
 // verdicts says what the pairs came to in the best shape.
 func (d *doctor) verdicts(ts []*shapeTrial, best *shapeTrial) {
 	t := &best.all
@@ -289,8 +325,8 @@ func (d *doctor) verdicts(ts []*shapeTrial, best *shapeTrial) {
 		d.pass("shape", best.name(), "%q, the default; no other is clearly better", best.name())
 		return
 	}
-	d.warn("shape", best.name(), "say --shape "+best.name()+" to cai label", "%q: %d right and mean z %+.2f, the default %q %d and %+.2f",
-		best.name(), t.Right, t.Z(), ts[0].name(), def.Right, def.Z())
+	d.warn("shape", best.name(), "say --shape "+best.name()+" to cai label", "%q: %d right, coverage %.2f, mean z %+.2f; the default %q: %d, %.2f, %+.2f",
+		best.name(), t.Right, t.Coverage(), t.Z(), ts[0].name(), def.Right, def.Coverage(), def.Z())
 }
 
 // retest asks some questions again. Caches, batches and threads change the

@@ -80,12 +80,17 @@ func Preferred(ab, ba Answer) Preference {
 // SameSlot tells whether the same slot won in both orders.
 func (p Preference) SameSlot() bool { return math.Abs(p.Bias) > math.Abs(p.Z) }
 
+// LeastCoverage is the coverage below which labels abstain unless they are told
+// otherwise.
+const LeastCoverage = 0.1
+
 // Trial is how a judge did on probes, each preference being that for the better
 // reply.
 type Trial struct {
 	Pairs    int // answered in both orders
 	Right    int // of them, preferred the better reply once the position bias is out
 	SameSlot int // of them, chose the same slot in both orders
+	Kept     int // of them, right, and no label would abstain on it
 	Failed   int // gave no answer that can be read in one of the orders
 
 	z, bias, coverage float64
@@ -96,6 +101,9 @@ func (t *Trial) Add(p Preference) {
 	t.Pairs++
 	if p.Z > 0 {
 		t.Right++
+		if p.Coverage >= LeastCoverage {
+			t.Kept++
+		}
 	}
 	if p.SameSlot() {
 		t.SameSlot++

@@ -92,7 +92,7 @@ func TestATrialAddsUp(t *testing.T) {
 		odds := rapid.OneOf(rapid.Float64Range(-5, -0.01), rapid.Float64Range(0.01, 5))
 		n := rapid.IntRange(1, 20).Draw(t, "pairs")
 		var trial judge.Trial
-		right, same := 0, 0
+		right, same, kept := 0, 0, 0
 		var z, bias, cover float64
 		for range n {
 			s1, s2 := odds.Draw(t, "s1"), odds.Draw(t, "s2")
@@ -103,6 +103,9 @@ func TestATrialAddsUp(t *testing.T) {
 			))
 			if s1 > s2 {
 				right++
+				if min(c1, c2) >= judge.LeastCoverage {
+					kept++
+				}
 			}
 			if s1 > 0 && s2 > 0 || s1 < 0 && s2 < 0 {
 				same++
@@ -115,7 +118,7 @@ func TestATrialAddsUp(t *testing.T) {
 		trial.Failed = failed
 		f := float64(n)
 		close := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
-		if trial.Right != right || trial.SameSlot != same || trial.Asked() != n+failed ||
+		if trial.Right != right || trial.SameSlot != same || trial.Kept != kept || trial.Asked() != n+failed ||
 			!close(trial.Z(), z/f) || !close(trial.Bias(), bias/f) || !close(trial.Coverage(), cover/float64(n+failed)) || !close(trial.SameSlotRate(), float64(same)/f) {
 			t.Fatalf("%+v: right %d, same slot %d, z %v, bias %v, coverage %v", trial, right, same, z/f, bias/f, cover/float64(n+failed))
 		}
