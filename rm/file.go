@@ -15,17 +15,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"cai/dataset"
 )
 
 const (
 	formatName = "cai.rm"
 	// formatVersion is that of the file's layout: its tensors and metadata keys.
 	formatVersion = 2
-	// maxFile bounds the size of a file that is read: 16 bytes a bucket for
+	// maxFile bounds the size of a file that is read: 32 bytes a bucket for
 	// the largest Dim, and the rest.
-	maxFile = 16*maxDim + 1<<24
+	maxFile = 32*maxDim + 1<<24
 )
 
 // The tensors of a model file. Those of the hashed features have a value for
@@ -461,64 +459,4 @@ func (v *vocab) take(name string, buckets []int32, dim int) error {
 		return fmt.Errorf("tensor %q: value %d is %d, which stands there before", name, again, buckets[again])
 	}
 	return nil
-}
-
-// metaReader reads values from the metadata and keeps the first error.
-type metaReader struct {
-	meta map[string]string
-	err  error
-}
-
-func (r *metaReader) fail(key string, err error) {
-	if r.err == nil {
-		r.err = fmt.Errorf("metadata %s: %w", key, err)
-	}
-}
-
-func (r *metaReader) integer(key string, lo, hi int64) int64 {
-	v, err := strconv.ParseInt(r.meta[key], 10, 64)
-	if err != nil {
-		r.fail(key, err)
-	} else if v < lo || v > hi {
-		r.fail(key, fmt.Errorf("%d is not from %d to %d", v, lo, hi))
-	}
-	return v
-}
-
-func (r *metaReader) float(key string) float64 {
-	v, err := strconv.ParseFloat(r.meta[key], 64)
-	if err != nil {
-		r.fail(key, err)
-	} else if math.IsNaN(v) || math.IsInf(v, 0) {
-		r.fail(key, fmt.Errorf("%v is not finite", v))
-	}
-	return v
-}
-
-func (r *metaReader) positive(key string) float64 {
-	v := r.float(key)
-	if r.err == nil && v <= 0 {
-		r.fail(key, fmt.Errorf("%v is not positive", v))
-	}
-	return v
-}
-
-// equal checks a setting that this program has only one value for.
-func (r *metaReader) equal(key, want string) {
-	if v := r.meta[key]; v != want {
-		r.fail(key, fmt.Errorf("%q, this program has %q", v, want))
-	}
-}
-
-// hash reads a content hash; a missing one is zero.
-func (r *metaReader) hash(key string) (h dataset.Hash) {
-	v := r.meta[key]
-	if v == "" {
-		return h
-	}
-	h, err := dataset.ParseHash(v)
-	if err != nil {
-		r.fail(key, err)
-	}
-	return h
 }

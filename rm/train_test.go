@@ -380,11 +380,23 @@ func TestConcurrentScores(t *testing.T) {
 	wg.Wait()
 }
 
+// BenchmarkScore scores replies of 1,000 characters, none twice in a row.
 func BenchmarkScore(b *testing.B) {
 	pairs := makePairs(14, 400)
-	m, _ := mustTrain(b, pairs, rm.Options{Dim: rm.DefaultDim})
-	reply := strings.Repeat(pairs[0].First.Text+" ", 20)[:1000]
-	for b.Loop() {
-		m.Score(pairs[0].Prompt, reply)
+	for _, features := range []string{"hash", "style", "hash,style"} {
+		b.Run(features, func(b *testing.B) {
+			m, _ := mustTrain(b, pairs, rm.Options{Dim: rm.DefaultDim, Features: strings.Split(features, ",")})
+			var replies []string
+			for i := range 100 {
+				var all strings.Builder
+				for j := range 20 {
+					all.WriteString(pairs[(i+j)%len(pairs)].First.Text + " ")
+				}
+				replies = append(replies, all.String()[:1000])
+			}
+			for i := 0; b.Loop(); i++ {
+				m.Score(pairs[i%len(pairs)].Prompt, replies[i%len(replies)])
+			}
+		})
 	}
 }
