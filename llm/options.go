@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ollama/ollama/api"
 )
@@ -115,6 +116,8 @@ func parseOption(key, value string) (any, error) {
 	text := strings.TrimSpace(value)
 	wrong := func(want string) error { return fmt.Errorf("option %s: %q is not %s", key, value, want) }
 	switch {
+	case !utf8.ValidString(value): // JSON would carry another text to the server
+		return nil, wrong("UTF-8")
 	case key == keepAlive:
 		if n, err := strconv.ParseInt(text, 10, 32); err == nil {
 			if n < 0 {
