@@ -288,7 +288,7 @@ func (d *doctor) verdicts(ts []*shapeTrial, best *shapeTrial) {
 		if t.Right <= chance+4 {
 			word = "it cannot be told from chance"
 		}
-		d.fail("builtin_pairs", t.Right, hint, "right on %d of %d %s, both orders put together: %s (%d are needed)%s", t.Right, n, tried, word, leastRight, failed)
+		d.fail("builtin_pairs", t.Right, hint, "right on %d of %d in the shape %q, both orders put together, and no shape reaches the %d that are needed: %s%s", t.Right, n, best.name(), leastRight, word, failed)
 	case t.Failed > 0:
 		d.warn("builtin_pairs", t.Right, "cai label keeps such failures and lists them", "right on %d of %d %s%s", t.Right, n, tried, failed)
 	default:
