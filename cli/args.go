@@ -27,7 +27,11 @@ func reorder(args []string, u *urfave.App) []string {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
-			rest = append(rest, args[i+1:]...)
+			for k := i + 1; k < len(args); k++ {
+				if !slices.Contains(places, k) { // the command may stand there, if this -- seemed a global option's value
+					rest = append(rest, args[k])
+				}
+			}
 			break
 		}
 		if len(arg) < 2 || arg[0] != '-' {
