@@ -30,18 +30,7 @@ func TestKilledLabelLosesNothing(t *testing.T) {
 	srv := fakeollama.New(fakeollama.Options{Latency: 4 * time.Millisecond, Bias: 1})
 	web := httptest.NewServer(srv)
 	defer web.Close()
-	dir := t.TempDir()
-	var b strings.Builder
-	for i := range pairs {
-		fmt.Fprintf(&b, `{"prompt":"Question %d?","chosen":"A careful answer %d, please.","rejected":"Stupid question %d."}`+"\n", i, i, i)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "pairs.jsonl"), []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, self := pairsFor(t, pairs)
 	label := func() (*exec.Cmd, *strings.Builder) {
 		args := []string{"label", "--model", fakeollama.DefaultModels()[0].Name, "--host", web.URL, "--jobs", fmt.Sprint(jobs), "--json", "pairs.jsonl"}
 		for _, id := range []string{"overall", "tag:privacy"} {
@@ -106,18 +95,7 @@ func TestTwoLabelsAskNothingTwice(t *testing.T) {
 	srv := fakeollama.New(fakeollama.Options{Latency: 3 * time.Millisecond, Bias: 1})
 	web := httptest.NewServer(srv)
 	defer web.Close()
-	dir := t.TempDir()
-	var b strings.Builder
-	for i := range pairs {
-		fmt.Fprintf(&b, `{"prompt":"Question %d?","chosen":"A careful answer %d, please.","rejected":"Stupid question %d."}`+"\n", i, i, i)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "pairs.jsonl"), []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, self := pairsFor(t, pairs)
 	type result struct{ Pairs, Judgments, Reused, Failed, Pending int }
 	var got [2]result
 	var said [2]strings.Builder
@@ -157,4 +135,23 @@ func TestTwoLabelsAskNothingTwice(t *testing.T) {
 		t.Errorf("%d and %d judgments of %d questions", got[0].Judgments, got[1].Judgments, len(asked))
 	}
 	t.Logf("%d and %d judgments", got[0].Judgments, got[1].Judgments)
+}
+
+// pairsFor writes a file of so many different pairs, pairs.jsonl, into a folder
+// of its own and gives that folder and the program to run there.
+func pairsFor(t *testing.T, pairs int) (dir, self string) {
+	t.Helper()
+	dir = t.TempDir()
+	var b strings.Builder
+	for i := range pairs {
+		fmt.Fprintf(&b, `{"prompt":"Question %d?","chosen":"A careful answer %d, please.","rejected":"Stupid question %d."}`+"\n", i, i, i)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pairs.jsonl"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, self
 }

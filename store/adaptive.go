@@ -102,23 +102,7 @@ func (s *Store) PendingUnless(ctx context.Context, job dataset.Job, rule dataset
 			yield(dataset.Work{}, err)
 			return
 		}
-		for p, err := range s.pairs(ctx, q, true) {
-			if err != nil {
-				yield(dataset.Work{}, err)
-				return
-			}
-			if p.done == q.wanted || stops.has(p.pair) {
-				continue
-			}
-			w, err := s.work(ctx, q, p.pair)
-			if err != nil {
-				yield(dataset.Work{}, err)
-				return
-			}
-			if len(w.Slots) > 0 && !yield(w, nil) {
-				return
-			}
-		}
+		s.open(ctx, q, stops.has, yield)
 	}
 }
 

@@ -239,22 +239,28 @@ func (s *Store) Pending(ctx context.Context, job dataset.Job) iter.Seq2[dataset.
 			yield(dataset.Work{}, err)
 			return
 		}
-		for p, err := range s.pairs(ctx, q, true) {
-			if err != nil {
-				yield(dataset.Work{}, err)
-				return
-			}
-			if p.done == q.wanted {
-				continue
-			}
-			w, err := s.work(ctx, q, p.pair)
-			if err != nil {
-				yield(dataset.Work{}, err)
-				return
-			}
-			if len(w.Slots) > 0 && !yield(w, nil) {
-				return
-			}
+		s.open(ctx, q, func(int64) bool { return false }, yield)
+	}
+}
+
+// open gives yield the pairs of a job with their open questions, but those that
+// skip says are to be left.
+func (s *Store) open(ctx context.Context, q *jobQuery, skip func(pair int64) bool, yield func(dataset.Work, error) bool) {
+	for p, err := range s.pairs(ctx, q, true) {
+		if err != nil {
+			yield(dataset.Work{}, err)
+			return
+		}
+		if p.done == q.wanted || skip(p.pair) {
+			continue
+		}
+		w, err := s.work(ctx, q, p.pair)
+		if err != nil {
+			yield(dataset.Work{}, err)
+			return
+		}
+		if len(w.Slots) > 0 && !yield(w, nil) {
+			return
 		}
 	}
 }
