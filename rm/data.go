@@ -32,7 +32,8 @@ type row struct {
 	pair   *dataset.Pair // only where it may come into the holdout
 	a, b   []entry
 	words  []entry   // of the prompt
-	style  []float32 // of a, then of b
+	dense  []float32 // the numbers of a that are there for every reply, then of b
+	asked  []float32 // what the sources say of the prompt alone
 	// What replies to the prompt are expected to be like; see expectation.
 	expected [numExpected]float64
 	label    int64 // sum over duplicates, of labelOne
@@ -61,6 +62,7 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 		rows   []row
 		few    = map[dataset.Hash]struct{}{} // different prompts, while they are few
 		copied bool                          // few has reached textsKept
+		asking error // why a source gave nothing
 		wg     sync.WaitGroup
 	)
 	finish := func(out []row) {
@@ -88,6 +90,14 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 		}
 		rows = append(rows, out...)
 	}
+	failed := func(e error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if asking == nil {
+			asking = e
+		}
+		cancel()
+	}
 	for range runtime.GOMAXPROCS(0) {
 		wg.Add(1)
 		go func() {
@@ -101,6 +111,10 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 				out := make([]row, len(b))
 				for i, p := range b {
 					scratch = e.row(p, o.Seed, scratch, &out[i])
+				}
+				if e := attach(ctx, o.Sources, s, b, out); e != nil {
+					failed(e)
+					continue
 				}
 				finish(out)
 			}
@@ -152,6 +166,9 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 	}
 	close(in)
 	wg.Wait()
+	if asking != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		err = asking
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -159,6 +176,32 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 		return nil, skipped, err
 	}
 	return merge(rows, skipped), skipped, nil
+}
+
+// attach adds what the sources say of a batch of pairs to its rows.
+func attach(ctx context.Context, sources []Source, s spec, pairs []*dataset.Pair, rows []row) error {
+	if len(sources) == 0 {
+		return nil
+	}
+	items := make([]Item, 0, 2*len(pairs))
+	for i, p := range pairs {
+		a, b := p.First.Text, p.Second.Text
+		if rows[i].swap {
+			a, b = b, a
+		}
+		items = append(items, Item{p.Prompt, a}, Item{p.Prompt, b})
+	}
+	reply, prompt, err := vectors(ctx, sources, s.sources, items)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		n := len(rows[i].dense) / 2
+		copy(rows[i].dense[n-len(reply[2*i]):n], reply[2*i])
+		copy(rows[i].dense[2*n-len(reply[2*i+1]):], reply[2*i+1])
+		rows[i].asked = prompt[2*i]
+	}
+	return nil
 }
 
 // dropText forgets the texts of a row that the split cannot put into the
@@ -181,14 +224,14 @@ func (e *extractor) row(p *dataset.Pair, seed int64, scratch []entry, r *row) []
 		a, b = b, a
 		r.label = labelOne - r.label
 	}
-	if e.style {
-		r.style = make([]float32, 2*len(styleNames))
+	if n := e.dense(); n > 0 {
+		r.dense = make([]float32, 2*n)
 	}
 	e.setPrompt(p.Prompt)
-	half := len(r.style) / 2
-	scratch = e.reply(a, scratch[:0], r.style[:half])
+	half := len(r.dense) / 2
+	scratch = e.reply(a, scratch[:0], r.dense[:half])
 	n := len(scratch)
-	scratch = e.reply(b, scratch, r.style[half:])
+	scratch = e.reply(b, scratch, r.dense[half:])
 	m := len(scratch)
 	scratch = e.promptWords(scratch)
 	all := slices.Clone(scratch)

@@ -48,8 +48,8 @@ func newBias(rows []row, o Options) *bias {
 	b := &bias{u: nuisanceRows(rows, o.Debias), length: make([]float64, len(rows)), target: o.LengthCorrelation}
 	j := slices.Index(styleNames, "log_code_points")
 	for i, r := range rows {
-		k := len(r.style) / 2
-		b.length[i] = math.Expm1(float64(r.style[j])) - math.Expm1(float64(r.style[k+j]))
+		k := len(r.dense) / 2
+		b.length[i] = math.Expm1(float64(r.dense[j])) - math.Expm1(float64(r.dense[k+j]))
 	}
 	return b
 }
@@ -128,10 +128,10 @@ func nuisanceRows(rows []row, names []string) [][]float64 {
 	for _, name := range names {
 		d := make([]float64, len(rows))
 		for i, r := range rows {
-			k := len(r.style) / 2
+			k := len(r.dense) / 2
 			for _, f := range nuisances[name] {
 				j := slices.Index(styleNames, f)
-				d[i] += float64(r.style[j]) - float64(r.style[k+j])
+				d[i] += float64(r.dense[j]) - float64(r.dense[k+j])
 			}
 		}
 		sign, rank := make([]float64, len(d)), oddRanks(d)

@@ -15,7 +15,7 @@ func (s *space) design(rows []row, total []float64) *matrix {
 		for i := lo; i < hi; i++ {
 			m.x[i] = d.row(&rows[i])
 			m.p[i] = rows[i].p()
-			rows[i].a, rows[i].b, rows[i].words, rows[i].style = nil, nil, nil, nil
+			rows[i].a, rows[i].b, rows[i].words, rows[i].dense = nil, nil, nil, nil
 		}
 	})
 	for _, a := range acc {
@@ -68,7 +68,7 @@ func (d *differ) hashed(es []entry, sign float64, r *row) {
 // gates adds the gated style features of both replies: a value for each word of
 // the prompt and each feature.
 func (d *differ) gatedStyle(r *row) {
-	k := d.styles()
+	k := d.dense()
 	norm := d.gate.gateNorm(r.words)
 	for _, e := range r.words {
 		i := d.gate.at[e.bucket()]
@@ -78,18 +78,18 @@ func (d *differ) gatedStyle(r *row) {
 		v := float64(d.gate.idf[i]) * norm
 		first := d.gates() + int(i)*len(gated)
 		for g, j := range gatedAt {
-			d.add(first+g, 1, v*d.standard(j, r.style[j]))
-			d.add(first+g, -1, v*d.standard(j, r.style[k+j]))
+			d.add(first+g, 1, v*d.standard(j, r.dense[j]))
+			d.add(first+g, -1, v*d.standard(j, r.dense[k+j]))
 		}
 	}
 }
 
-// expectedStyle adds the style features times what replies to the prompt are
+// expectedDense adds the dense features times what replies to the prompt are
 // expected to be like.
-func (d *differ) expectedStyle(r *row) {
-	k := d.styles()
+func (d *differ) expectedDense(r *row) {
+	k := d.dense()
 	for j := range k {
-		a, b := d.standard(j, r.style[j]), d.standard(j, r.style[k+j])
+		a, b := d.standard(j, r.dense[j]), d.standard(j, r.dense[k+j])
 		for c, g := range r.expected {
 			d.add(d.expects()+j*numExpected+c, 1, a*g)
 			d.add(d.expects()+j*numExpected+c, -1, b*g)
@@ -100,10 +100,10 @@ func (d *differ) expectedStyle(r *row) {
 // row gives the difference of the features of a and b.
 func (d *differ) row(r *row) sparseRow {
 	d.cols = d.cols[:0]
-	k := d.styles()
+	k := d.dense()
 	for j := range k {
-		d.add(j, 1, d.standard(j, r.style[j]))
-		d.add(j, -1, d.standard(j, r.style[k+j]))
+		d.add(j, 1, d.standard(j, r.dense[j]))
+		d.add(j, -1, d.standard(j, r.dense[k+j]))
 	}
 	if d.words != nil {
 		d.hashed(r.a, 1, r)
@@ -111,10 +111,10 @@ func (d *differ) row(r *row) sparseRow {
 	}
 	if d.gate != nil {
 		d.gatedStyle(r)
-		d.expectedStyle(r)
+		d.expectedDense(r)
 	}
 	slices.Sort(d.cols)
-	// One array for both, the plain columns first: the style's, and those
+	// One array for both, the plain columns first: the dense ones, and those
 	// behind the common words'.
 	lo, hi := len(d.cols), len(d.cols)
 	if d.common > 0 {

@@ -92,12 +92,12 @@ func (s *space) fitExpectation(rows []row) *expectation {
 	e := &expectation{words: s.gate}
 	axes := s.styleAxes(rows)
 	p := e.gather(rows)
-	k := s.styles()
+	k := len(styleNames)
 	for i := range rows {
 		for c := range numExpected {
 			t := 0.0
 			for j := range k {
-				t += axes[c][j] * (s.standard(j, rows[i].style[j]) + s.standard(j, rows[i].style[k+j]))
+				t += axes[c][j] * (s.standard(j, rows[i].dense[j]) + s.standard(j, rows[i].dense[k+j]))
 			}
 			p.y[p.of[i]][c] += t / 2
 		}
@@ -223,13 +223,13 @@ func (p *prompts) ridge(without, k, cols int) []float64 {
 // styleAxes gives the first principal components of the style features, the
 // mean of both replies of each row, by orthogonal iteration.
 func (s *space) styleAxes(rows []row) (axes [numExpected][]float64) {
-	k := s.styles()
+	k := len(styleNames)
 	cov := make([]float64, k*k)
 	t, mean := make([]float64, k), make([]float64, k)
 	each := func(f func()) {
 		for i := range rows {
 			for j := range k {
-				t[j] = (s.standard(j, rows[i].style[j]) + s.standard(j, rows[i].style[k+j])) / 2
+				t[j] = (s.standard(j, rows[i].dense[j]) + s.standard(j, rows[i].dense[k+j])) / 2
 			}
 			f()
 		}

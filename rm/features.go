@@ -22,6 +22,30 @@ type spec struct {
 	hash, style bool
 	dim         int // buckets of the hashed features, a power of two
 	orders      int // longest word n-gram
+	// sources are the groups of features from outside, in their order.
+	sources []sourceSpec
+}
+
+// dense is the number of features that are there for every reply: those of
+// style, then those of the sources.
+func (s *spec) dense() int {
+	n := 0
+	if s.style {
+		n = len(styleNames)
+	}
+	for _, src := range s.sources {
+		n += src.Reply
+	}
+	return n
+}
+
+// asked is the number of features that the sources give of a prompt.
+func (s *spec) asked() int {
+	n := 0
+	for _, src := range s.sources {
+		n += src.Prompt
+	}
+	return n
 }
 
 // gated tells whether the prompt's words change the weights of style features,
@@ -95,12 +119,12 @@ func (e *extractor) setPrompt(c dataset.Conversation) {
 
 // reply computes the features of one reply to the prompt that was set: its
 // hashed entries appended to rows, each bucket once and in the order in which
-// the buckets first occurred, and its style into style, which has a place for
-// each of styleNames.
-func (e *extractor) reply(text string, rows []entry, style []float32) []entry {
+// the buckets first occurred, and its style into the first places of dense,
+// one for each of styleNames.
+func (e *extractor) reply(text string, rows []entry, dense []float32) []entry {
 	e.words = tokenize(text, e.words[:0])
 	if e.style {
-		e.measure(text, style)
+		e.measure(text, dense)
 	}
 	if !e.hash {
 		return rows

@@ -53,7 +53,7 @@ const (
 // tensors gives the model's tensors by name.
 func (m *Model) tensors() map[string]tensor {
 	t := map[string]tensor{}
-	k := m.space.styles()
+	k := m.space.dense()
 	if m.space.style {
 		t[tensorStyleMean] = tensor{f: m.space.mean}
 		t[tensorStyleScale] = tensor{f: m.space.scale}

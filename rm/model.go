@@ -74,7 +74,7 @@ type scorer struct {
 	*Model
 	*extractor
 	rows  []entry
-	style []float32
+	dense []float32
 	// What the prompt's words add to the weights of the gated style features,
 	// and the variances of that.
 	gateWeight, gateVariance []float64
@@ -85,7 +85,7 @@ func (m *Model) acquire(c dataset.Conversation) *scorer {
 	s, ok := m.scratch.Get().(*scorer)
 	if !ok {
 		s = &scorer{
-			Model: m, extractor: newExtractor(m.space.spec), style: make([]float32, m.space.styles()),
+			Model: m, extractor: newExtractor(m.space.spec), dense: make([]float32, m.space.dense()),
 			gateWeight: make([]float64, len(gated)), gateVariance: make([]float64, len(gated)),
 		}
 	}
@@ -140,23 +140,23 @@ func (s *scorer) openGate() {
 
 // score scores a reply to the prompt that is set.
 func (s *scorer) score(reply string) Score {
-	s.rows = s.reply(reply, s.rows[:0], s.style)
+	s.rows = s.reply(reply, s.rows[:0], s.dense)
 	sp := s.space
 	mean, variance := -s.offset, 0.0
-	k := sp.styles()
+	k := sp.dense()
 	for j := range k {
-		v := sp.standard(j, s.style[j])
+		v := sp.standard(j, s.dense[j])
 		mean += float64(s.weight[j]) * v
 		variance += float64(s.variance[j]) * v * v
 	}
 	if sp.gate != nil {
 		for g, j := range gatedAt {
-			v := sp.standard(j, s.style[j])
+			v := sp.standard(j, s.dense[j])
 			mean += s.gateWeight[g] * v
 			variance += s.gateVariance[g] * v * v
 		}
 		for j := range k {
-			v := sp.standard(j, s.style[j])
+			v := sp.standard(j, s.dense[j])
 			for c, g := range s.expected {
 				at := sp.expects() + j*numExpected + c
 				mean += float64(s.weight[at]) * v * g

@@ -33,6 +33,8 @@ var defaultL2 = []float64{30, 10, 3, 1, 0.3, 0.1}
 type Options struct {
 	// Features are the groups to use, of "hash" and "style"; empty is both.
 	Features []string
+	// Sources are the groups of features from outside, used beside Features.
+	Sources []Source
 	// Holdout is the share of the prompts, from 0 up to but not including 0.9,
 	// whose pairs are only scored, never trained on.
 	Holdout float64
@@ -141,6 +143,12 @@ func (o Options) resolve() (Options, spec, error) {
 			return o, s, fmt.Errorf("unknown feature group %q: there are %s and %s", f, FeatureHash, FeatureStyle)
 		}
 	}
+	for _, src := range o.Sources {
+		if s.named(src.Name()) {
+			return o, s, fmt.Errorf("the feature group %s is there twice", src.Name())
+		}
+		s.sources = append(s.sources, specOf(src))
+	}
 	if s.dim == 0 {
 		s.dim = DefaultDim
 	}
@@ -196,7 +204,15 @@ func (s spec) groups() []string {
 	if s.style {
 		g = append(g, FeatureStyle)
 	}
+	for _, src := range s.sources {
+		g = append(g, src.Name)
+	}
 	return g
+}
+
+// named tells whether a source has the given name.
+func (s spec) named(name string) bool {
+	return slices.ContainsFunc(s.sources, func(src sourceSpec) bool { return src.Name == name })
 }
 
 func (s spec) String() string { return strings.Join(s.groups(), ",") }

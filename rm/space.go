@@ -23,6 +23,8 @@ const (
 	// the hashed features, which have norm 1 together. The ridge is one and the
 	// same for all, so this is how hard it holds each group.
 	styleWeight, gateWeight = 0.3, 0.5
+	// sourceWeight is the standard deviation of a feature from outside.
+	sourceWeight = 0.05
 	// styleClip bounds a standardised style feature, so that one odd reply
 	// cannot carry a score anywhere.
 	styleClip = 4
@@ -99,29 +101,25 @@ func (v *vocab) lookup(dim int) (again int) {
 }
 
 // space turns features into numbers: what the training pairs say of how common
-// and how large each one is. Its columns are the style features; the known
+// and how large each one is. Its columns are the dense features; the known
 // buckets of the hashed ones, the common ones each followed by that times the
-// expectation; for
-// each known word of prompts the gated style features; and the style features
-// times the expectation.
+// expectation; for each known word of prompts the gated style features; and the
+// dense features times the expectation.
 type space struct {
 	spec
-	mean, scale []float32 // of the style features; the scale is 1 over the standard deviation
+	mean, scale []float32 // of the dense features; the scale is 1 over the standard deviation
 	words       *vocab    // n-grams of replies; nil without hashed features
 	gate        *vocab    // words of prompts; nil where nothing is gated
 	expect      *expectation
 	common      int // how many of words have a stride; the first ones, being the commonest
 }
 
-// styles is the number of style columns.
-func (s *space) styles() int { return len(s.mean) }
-
 // gates is the first of the gate's columns.
 func (s *space) gates() int {
 	if s.words == nil {
-		return s.styles()
+		return s.dense()
 	}
-	return s.styles() + s.wordCols()
+	return s.dense() + s.wordCols()
 }
 
 // stride is the number of columns of a common hashed feature where there is an
@@ -134,20 +132,20 @@ func (s *space) wordCols() int { return len(s.words.index) + s.common*numExpecte
 // wordCol is the first column of the hashed feature with the given place.
 func (s *space) wordCol(i int) int {
 	if i < s.common {
-		return s.styles() + i*stride
+		return s.dense() + i*stride
 	}
-	return s.styles() + s.common*numExpected + i
+	return s.dense() + s.common*numExpected + i
 }
 
 // wordEnd is the column behind those of the common hashed features.
-func (s *space) wordEnd() int { return s.styles() + s.common*stride }
+func (s *space) wordEnd() int { return s.dense() + s.common*stride }
 
 // cols is the number of columns.
 func (s *space) cols() int {
 	if s.gate == nil {
 		return s.gates()
 	}
-	return s.expects() + s.styles()*numExpected
+	return s.expects() + s.dense()*numExpected
 }
 
 // expects is the first of the columns that hang on the expectation.
@@ -156,9 +154,7 @@ func (s *space) expects() int { return s.gates() + len(s.gate.index)*len(gated) 
 // fitSpace learns the space from rows.
 func fitSpace(rows []row, sp spec) *space {
 	s := &space{spec: sp}
-	if sp.style {
-		s.fitStyle(rows)
-	}
+	s.fitDense(rows)
 	if sp.hash {
 		df := make([]int32, sp.dim)
 		for i := range rows {
@@ -186,22 +182,33 @@ func fitSpace(rows []row, sp spec) *space {
 	return s
 }
 
-// fitStyle learns mean and standard deviation of the style features. One that
-// never varies gets the scale 0, which leaves it out.
-func (s *space) fitStyle(rows []row) {
-	k := len(styleNames)
+// fitDense learns mean and standard deviation of the dense features where they
+// are known. One that never varies gets the scale 0, which leaves it out.
+func (s *space) fitDense(rows []row) {
+	k := s.spec.dense()
 	s.mean, s.scale = make([]float32, k), make([]float32, k)
-	n := float64(2 * len(rows))
 	for j := range k {
-		sum, sq := 0.0, 0.0
-		for i := range rows {
-			sum += float64(rows[i].style[j]) + float64(rows[i].style[k+j])
+		n, sum, sq := 0.0, 0.0, 0.0
+		each := func(f func(v float64)) {
+			for i := range rows {
+				f(float64(rows[i].dense[j]))
+				f(float64(rows[i].dense[k+j]))
+			}
+		}
+		each(func(v float64) {
+			if !math.IsNaN(v) {
+				n, sum = n+1, sum+v
+			}
+		})
+		if n == 0 {
+			continue
 		}
 		mean := sum / n
-		for i := range rows {
-			a, b := float64(rows[i].style[j])-mean, float64(rows[i].style[k+j])-mean
-			sq += a*a + b*b
-		}
+		each(func(v float64) {
+			if d := v - mean; !math.IsNaN(v) {
+				sq += d * d
+			}
+		})
 		s.mean[j] = float32(mean)
 		if sd := math.Sqrt(sq / n); sd > 1e-6 {
 			s.scale[j] = float32(1 / sd)
@@ -209,10 +216,18 @@ func (s *space) fitStyle(rows []row) {
 	}
 }
 
-// standard gives style feature j standardised.
+// standard gives dense feature j standardised; one that is not known is 0, the
+// mean.
 func (s *space) standard(j int, v float32) float64 {
+	if v != v {
+		return 0
+	}
 	z := (float64(v) - float64(s.mean[j])) * float64(s.scale[j])
-	return max(-styleClip, min(styleClip, z)) * styleWeight
+	z = max(-styleClip, min(styleClip, z))
+	if s.style && j < len(styleNames) {
+		return z * styleWeight
+	}
+	return z * sourceWeight
 }
 
 // sublinear is the value of a signed count before idf: ±(1 + ln |count|).
