@@ -70,6 +70,7 @@ type shared struct {
 	first, stall, patience, least time.Duration
 
 	numCtx atomic.Int64
+	dim    atomic.Int64 // of embeddings, once one has come
 
 	facts  atomic.Pointer[facts] // of the model, once they are known
 	asking chan struct{}         // holds one who asks for them
@@ -80,6 +81,7 @@ type facts struct {
 	context  int // tokens, 0 unknown
 	thinks   bool
 	mustHave bool // thinking cannot be switched off
+	chatOnly bool // the server says what the model can do, and embeddings are not among it
 }
 
 // backend speaks one protocol. Its errors are [Error] or whatever the network

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -189,6 +190,7 @@ func (o *ollama) facts(ctx context.Context, h *url.URL) (facts, error) {
 	if err != nil {
 		return f, o.mistake(err)
 	}
+	f.chatOnly = len(s.Capabilities) > 0 && !slices.Contains(s.Capabilities, model.CapabilityEmbedding)
 	for _, c := range s.Capabilities {
 		f.thinks = f.thinks || c == model.CapabilityThinking
 	}

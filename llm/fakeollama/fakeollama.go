@@ -103,10 +103,11 @@ type Message struct {
 	Content string `json:"content"`
 }
 
-// Request is a call for an answer as the server understood it.
+// Request is a call for an answer, or for embeddings, as the server understood
+// it.
 type Request struct {
 	Number       int64  // of the call, from 1
-	Path         string // /api/chat or /v1/chat/completions
+	Path         string // /api/chat, /v1/chat/completions, /api/embed or /v1/embeddings
 	Model        string // as the caller named it
 	Messages     []Message
 	Stream       bool
@@ -124,6 +125,7 @@ type Request struct {
 	Options      map[string]any // as sent to /api/chat
 	Format       string         // the JSON schema, as sent to /api/chat; "" if none
 	PromptTokens int            // tokens of the prompt
+	Texts        []string       // of a call for embeddings
 }
 
 // Prompt is the last message of the user.
@@ -241,6 +243,7 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /api/chat", s.chat)
 	s.mux.HandleFunc("POST /api/embed", s.embed)
 	s.mux.HandleFunc("GET /v1/models", s.v1Models)
+	s.mux.HandleFunc("POST /v1/embeddings", s.v1Embed)
 	s.mux.HandleFunc("POST /v1/chat/completions", s.v1Chat)
 	return s
 }
@@ -306,7 +309,8 @@ func (s *Server) SetAnswer(f func(Request) Answer) {
 	s.answer = f
 }
 
-// Calls is how many answers were asked for, failures included.
+// Calls is how many answers were asked for, failures and calls for embeddings
+// included.
 func (s *Server) Calls() int { return int(s.calls.Load()) }
 
 // Loads is how often a model was loaded, or loaded again because a call came

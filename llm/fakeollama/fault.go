@@ -35,6 +35,9 @@ const (
 	FaultWrongModel Fault = "wrong-model" // another model answers
 	FaultSlow       Fault = "slow"        // the first token takes Options.Slow
 	FaultRestart    Fault = "restart"     // the server starts again and has other weights
+	FaultFewer      Fault = "fewer"       // an embedding less than there were texts
+	FaultDimension  Fault = "dimension"   // embeddings of another length
+	FaultNaN        Fault = "nan"         // embeddings that are no numbers
 )
 
 // Faults lists the faults by name.
@@ -44,6 +47,7 @@ func Faults() []Fault {
 		FaultNoLogprobs: true, FaultSilent: true, FaultStall: true, FaultRunner: true, FaultMidError: true,
 		FaultBroken: true, FaultMemory: true, FaultGarbage: true, FaultOld: true, FaultHalf: true,
 		FaultReset: true, FaultMalformed: true, FaultWrongModel: true, FaultSlow: true, FaultRestart: true,
+		FaultFewer: true, FaultDimension: true, FaultNaN: true,
 	}
 	return slices.Sorted(maps.Keys(known))
 }
