@@ -130,6 +130,9 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 func (a *app) printStatus(s *statusJSON) {
 	fmt.Fprintf(a.Out, "%s: %s\n%d prompts, %d responses, %d pairs, %d judgments, %d critiques, %d revisions, %d failed\n",
 		printable(s.Path), bytesText(s.Bytes), s.Prompts, s.Responses, s.Pairs, s.Judgments, s.Critiques, s.Revisions, s.Failed)
+	if s.Embeddings > 0 {
+		fmt.Fprintf(a.Out, "%d embeddings\n", s.Embeddings)
+	}
 	w := tabwriter.NewWriter(a.Out, 0, 8, 2, ' ', 0)
 	if len(s.Judges) > 0 {
 		fmt.Fprintln(w, "\nJUDGE\tMODEL\tMODE\tSHAPE\tJUDGMENTS\tPAIRS\tFAILED")

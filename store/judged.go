@@ -71,19 +71,9 @@ func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) 
 	if err != nil {
 		return err
 	}
-	principles := ""
-	if len(f.Principles) > 0 {
-		var ids []string
-		for _, h := range f.Principles {
-			id, ok, err := s.principle(ctx, h)
-			if err != nil {
-				return err
-			}
-			if ok { // one that the store has not seen has judged nothing
-				ids = append(ids, strconv.FormatInt(id, 10))
-			}
-		}
-		principles = " AND g.principle IN (" + strings.Join(ids, ",") + ")"
+	principles, err := s.onlyPrinciples(ctx, f.Principles)
+	if err != nil {
+		return err
 	}
 	next, imp, err := s.judgedPairs(ctx, f, judges)
 	if err != nil {
@@ -104,6 +94,25 @@ func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) 
 			}
 		}
 	}
+}
+
+// onlyPrinciples is the condition that judgments g are under one of some
+// principles; none is every one.
+func (s *Store) onlyPrinciples(ctx context.Context, hashes []dataset.Hash) (string, error) {
+	if len(hashes) == 0 {
+		return "", nil
+	}
+	var ids []string
+	for _, h := range hashes {
+		id, ok, err := s.principle(ctx, h)
+		if err != nil {
+			return "", err
+		}
+		if ok { // one that the store has not seen has judged nothing
+			ids = append(ids, strconv.FormatInt(id, 10))
+		}
+	}
+	return " AND g.principle IN (" + strings.Join(ids, ",") + ")", nil
 }
 
 // judgesOf looks up the filter's judges, by row id.

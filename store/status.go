@@ -51,22 +51,23 @@ type FailureCount struct {
 
 // Status is what is in the store.
 type Status struct {
-	Path      string         `json:"path"`
-	Bytes     int64          `json:"bytes"` // of the file and its log
-	Schema    int            `json:"schema"`
-	ReadOnly  bool           `json:"read_only,omitempty"`
-	Prompts   int64          `json:"prompts"`
-	Responses int64          `json:"responses"`
-	Pairs     int64          `json:"pairs"`
-	Judgments int64          `json:"judgments"`
-	Critiques int64          `json:"critiques"`
-	Revisions int64          `json:"revisions"`
-	Answers   int64          `json:"answers"`
-	Failed    int64          `json:"failed"`
-	Files     []FileInfo     `json:"files"`
-	Judges    []JudgeInfo    `json:"judges"`
-	Failures  []FailureCount `json:"failures"`
-	Runs      []Run          `json:"runs"` // the last ten, newest first
+	Path       string         `json:"path"`
+	Bytes      int64          `json:"bytes"` // of the file and its log
+	Schema     int            `json:"schema"`
+	ReadOnly   bool           `json:"read_only,omitempty"`
+	Prompts    int64          `json:"prompts"`
+	Responses  int64          `json:"responses"`
+	Pairs      int64          `json:"pairs"`
+	Judgments  int64          `json:"judgments"`
+	Critiques  int64          `json:"critiques"`
+	Revisions  int64          `json:"revisions"`
+	Answers    int64          `json:"answers"`
+	Embeddings int64          `json:"embeddings"`
+	Failed     int64          `json:"failed"`
+	Files      []FileInfo     `json:"files"`
+	Judges     []JudgeInfo    `json:"judges"`
+	Failures   []FailureCount `json:"failures"`
+	Runs       []Run          `json:"runs"` // the last ten, newest first
 }
 
 // Status counts what is in the store.
@@ -81,8 +82,8 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		SELECT (SELECT user_version FROM pragma_user_version),
 		       (SELECT count(*) FROM prompts), (SELECT count(*) FROM responses), (SELECT count(*) FROM pairs),
 		       (SELECT count(*) FROM judgments), (SELECT count(*) FROM critiques), (SELECT count(*) FROM revisions),
-		       (SELECT count(*) FROM answers), (SELECT count(*) FROM failures)`).
-		Scan(&st.Schema, &st.Prompts, &st.Responses, &st.Pairs, &st.Judgments, &st.Critiques, &st.Revisions, &st.Answers, &st.Failed)
+		       (SELECT count(*) FROM answers), (SELECT count(*) FROM failures), (SELECT count(*) FROM embeddings)`).
+		Scan(&st.Schema, &st.Prompts, &st.Responses, &st.Pairs, &st.Judgments, &st.Critiques, &st.Revisions, &st.Answers, &st.Failed, &st.Embeddings)
 	if err != nil {
 		return st, s.failed("count what is in the store", err)
 	}
