@@ -79,15 +79,13 @@ type extractor struct {
 	prompt          promptInfo
 	words           []uint64
 	seen, seenPairs wordSet
-	lines           map[string]struct{}
-	counts          []int16 // by bucket; all zero between replies
-	touched         []uint32
+	lines           wordSet
+	tally           tally
 }
 
 func newExtractor(s spec) *extractor {
-	e := &extractor{spec: s, lines: map[string]struct{}{}}
+	e := &extractor{spec: s}
 	if s.hash {
-		e.counts = make([]int16, s.dim)
 		e.shift = 64 - bits.Len(uint(s.dim-1))
 	}
 	return e
@@ -99,6 +97,9 @@ func (e *extractor) setPrompt(c dataset.Conversation) {
 	p.types.reset()
 	p.pairs.reset()
 	p.list = p.list[:0]
+	if !e.style {
+		return // n-grams of replies do not hang on the prompt
+	}
 	last := ""
 	if len(c) > 0 {
 		last = c[len(c)-1].Content
@@ -129,15 +130,13 @@ func (e *extractor) reply(text string, rows []entry, dense []float32) []entry {
 	if !e.hash {
 		return rows
 	}
+	e.tally.expect(e.orders * len(e.words))
 	for i, w := range e.words {
-		h := uint64(0)
-		for k := 0; k < e.orders && k <= i; k++ {
-			// Read backwards, so that each order extends the one before it.
-			if k == 0 {
-				h = w
-			} else {
-				h = follow(e.words[i-k], h)
-			}
+		// Read backwards, so that each order extends the one before it.
+		h := w
+		e.count(h)
+		for k := 1; k < e.orders && k <= i; k++ {
+			h = follow(e.words[i-k], h)
 			e.count(h)
 		}
 	}
@@ -157,31 +156,12 @@ func (e *extractor) promptWords(rows []entry) []entry {
 }
 
 // drain appends what was counted to rows and forgets it.
-func (e *extractor) drain(rows []entry) []entry {
-	for _, b := range e.touched {
-		if n := e.counts[b]; n != 0 {
-			rows = append(rows, pack(b, int(n)))
-			e.counts[b] = 0
-		}
-	}
-	e.touched = e.touched[:0]
-	return rows
-}
+func (e *extractor) drain(rows []entry) []entry { return e.tally.drain(rows) }
 
 // count adds one occurrence of the feature with hash h: to the bucket of its
 // upper bits, with the sign of its lowest, so that features that share a bucket
 // cancel as often as they add (Weinberger et al. 2009).
 func (e *extractor) count(h uint64) {
 	h = mix(h ^ 0x5851f42d4c957f2d)
-	b := uint32(h >> e.shift)
-	n := e.counts[b]
-	if n == 0 {
-		e.touched = append(e.touched, b)
-	}
-	switch {
-	case h&1 == 0 && n < 1<<14:
-		e.counts[b] = n + 1
-	case h&1 == 1 && n > -1<<14:
-		e.counts[b] = n - 1
-	}
+	e.tally.add(uint32(h>>e.shift), 1-2*int32(h&1))
 }

@@ -105,6 +105,15 @@ var phrases = func() map[uint64][]phrase {
 	return m
 }()
 
+// opensPhrase has a bit for the first word of each phrase, by its lowest bits;
+// few other words pass it.
+var opensPhrase = func() (t [1 << 13 / 64]uint64) {
+	for w := range phrases {
+		t[w>>6%uint64(len(t))] |= 1 << (w % 64)
+	}
+	return t
+}()
+
 // phraseCounts is how often each category occurs in a reply.
 type phraseCounts struct {
 	n                     [numCats]int
@@ -114,6 +123,9 @@ type phraseCounts struct {
 // countPhrases counts the phrases in the words of a reply.
 func countPhrases(words []uint64) (c phraseCounts) {
 	for i, w := range words {
+		if opensPhrase[w>>6%uint64(len(opensPhrase))]>>(w%64)&1 == 0 {
+			continue
+		}
 	next:
 		for _, p := range phrases[w] {
 			if len(words)-i-1 < len(p.rest) {
@@ -145,96 +157,123 @@ type charCounts struct {
 	last                                                   rune // last that is no space
 }
 
+// What an ASCII byte does to the end of a sentence.
+const (
+	ends   = 1 // it is punctuation that ends one
+	closes = 2 // it may follow that and does not hide the end
+	spaces = 4 // it is white space, which makes the end certain
+)
+
+// byteKind has ends, closes, spaces or 0 for each byte.
+var byteKind = [256]uint8{
+	'.': ends, '?': ends, '!': ends,
+	')': closes, '\'': closes, '*': closes, '_': closes, ']': closes, '"': closes,
+	' ': spaces, '\t': spaces, '\r': spaces, '\n': spaces,
+}
+
+// countChars looks at each character once. ASCII is counted by the byte,
+// without branches.
 func countChars(s string) (c charCounts) {
-	ended := false // inside the punctuation that ends a sentence
-	for _, r := range s {
-		c.points++
-		end := false
-		if r < utf8.RuneSelf {
-			switch b := byte(r); {
-			case b >= 'a' && b <= 'z':
-				c.letters++
-			case b >= 'A' && b <= 'Z':
-				c.letters++
-				c.upper++
-			case b >= '0' && b <= '9':
-				c.digits++
-			case b == ' ' || b == '\t' || b == '\r' || b == '\n':
-				if ended {
-					c.sentences++
-					ended = false
-				}
-				continue
-			case b > ' ' && b < 0x7f:
-				c.punct++
-				switch b {
-				case '.':
-					end = true
-				case '?':
-					end = true
-					c.questions++
-				case '!':
-					end = true
-					c.exclaims++
-				case '"':
-					c.quotes++
-				case ')', '\'', '*', '_', ']':
-					end = ended // what closes a sentence does not hide its end
-				}
-				if b == '"' {
-					end = ended
-				}
-			}
-		} else {
-			c.nonASCII++
-			switch {
-			case unicode.IsLetter(r):
-				c.letters++
-				if unicode.IsUpper(r) {
-					c.upper++
-				}
-			case unicode.IsDigit(r):
-				c.digits++
-			case unicode.IsSpace(r):
-				if ended {
-					c.sentences++
-					ended = false
-				}
-				continue
-			case unicode.IsPunct(r):
-				c.punct++
-				switch r {
-				case '？', '؟':
-					c.questions++
-				case '！':
-					c.exclaims++
-				case '“', '”', '„', '«', '»':
-					c.quotes++
-					end = ended
-				case '’', '）':
-					end = ended
-				}
-				if r == '。' || r == '！' || r == '？' || r == '।' || r == '؟' {
-					c.sentences++ // these need no space after them
-				}
-			case r > 0xffff || unicode.Is(unicode.So, r):
-				c.emoji++
-			}
+	var seen [128]uint32
+	ended := uint8(0) // 1 inside the punctuation that ends a sentence
+	for i := 0; i < len(s); {
+		if b := s[i]; b < utf8.RuneSelf {
+			i++
+			seen[b]++
+			k := byteKind[b]
+			c.sentences += int(ended & (k >> 2))
+			ended = k&ends | ended&(k>>1)
+			continue
 		}
-		ended = end
-		c.last = r
+		r, n := utf8.DecodeRuneInString(s[i:])
+		i += n
+		ended = c.wide(r, ended)
 	}
-	if ended {
-		c.sentences++
+	c.sentences += int(ended)
+	c.points = c.nonASCII
+	for b, n := range seen {
+		n := int(n)
+		c.points += n
+		switch {
+		case b >= 'a' && b <= 'z':
+			c.letters += n
+		case b >= 'A' && b <= 'Z':
+			c.letters += n
+			c.upper += n
+		case b >= '0' && b <= '9':
+			c.digits += n
+		case b > ' ' && b < 0x7f:
+			c.punct += n
+		}
 	}
-	c.links = strings.Count(s, "://")
-	c.bold = (strings.Count(s, "**") + strings.Count(s, "__")) / 2
+	c.questions += int(seen['?'])
+	c.exclaims += int(seen['!'])
+	c.quotes += int(seen['"'])
+	if seen[':'] > 0 {
+		c.links = strings.Count(s, "://")
+	}
+	if seen['*'] > 1 {
+		c.bold = strings.Count(s, "**")
+	}
+	if seen['_'] > 1 {
+		c.bold += strings.Count(s, "__")
+	}
+	c.bold /= 2
+	c.last = lastMark(s)
 	return c
 }
 
+// wide counts a character outside ASCII and gives what ended becomes.
+func (c *charCounts) wide(r rune, ended uint8) uint8 {
+	c.nonASCII++
+	switch {
+	case unicode.IsLetter(r):
+		c.letters++
+		if unicode.IsUpper(r) {
+			c.upper++
+		}
+	case unicode.IsDigit(r):
+		c.digits++
+	case unicode.IsSpace(r):
+		c.sentences += int(ended)
+	case unicode.IsPunct(r):
+		c.punct++
+		switch r {
+		case '？', '؟':
+			c.questions++
+		case '！':
+			c.exclaims++
+		case '“', '”', '„', '«', '»':
+			c.quotes++
+			return ended
+		case '’', '）':
+			return ended
+		}
+		if r == '。' || r == '！' || r == '？' || r == '।' || r == '؟' {
+			c.sentences++ // these need no space after them
+		}
+	case r > 0xffff || unicode.Is(unicode.So, r):
+		c.emoji++
+	}
+	return 0
+}
+
+// lastMark gives the last character of s that is no white space, 0 if there is
+// none.
+func lastMark(s string) rune {
+	for len(s) > 0 {
+		r, n := utf8.DecodeLastRuneInString(s)
+		if r >= utf8.RuneSelf && !unicode.IsSpace(r) || r < utf8.RuneSelf && byteKind[r]&spaces == 0 {
+			return r
+		}
+		s = s[:len(s)-n]
+	}
+	return 0
+}
+
 // countLines adds what the lines of s show to c; seen is scratch space.
-func countLines(s string, c *charCounts, seen map[string]struct{}) {
-	clear(seen)
+func countLines(s string, c *charCounts, seen *wordSet) {
+	seen.reset()
 	blank := true
 	for len(s) > 0 {
 		line := s
@@ -253,10 +292,8 @@ func countLines(s string, c *charCounts, seen map[string]struct{}) {
 			blank = false
 		}
 		c.lines++
-		if _, ok := seen[line]; ok {
+		if !seen.add(hashBytes(line)) {
 			c.repeatedLines++
-		} else {
-			seen[line] = struct{}{}
 		}
 		switch line[0] {
 		case '#':
@@ -307,7 +344,7 @@ func flag(b bool) float32 {
 // to the prompt in e.prompt, into out.
 func (e *extractor) measure(reply string, out []float32) {
 	c := countChars(reply)
-	countLines(reply, &c, e.lines)
+	countLines(reply, &c, &e.lines)
 	ph := countPhrases(e.words)
 	words := len(e.words)
 	sentences := c.sentences

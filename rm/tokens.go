@@ -35,9 +35,23 @@ func hashWord(s string) uint64 {
 	return mix(h)
 }
 
+// hashBytes hashes a text as it is, eight bytes at a time.
+func hashBytes(s string) uint64 {
+	h := uint64(len(s))
+	for ; len(s) >= 8; s = s[8:] {
+		h = follow(h, uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|
+			uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)
+	}
+	last := uint64(0)
+	for i := range len(s) {
+		last = last<<8 | uint64(s[i])
+	}
+	return follow(h, last)
+}
+
 // asciiWord maps an ASCII byte of a word to its lower case, and any other byte
 // to 0.
-var asciiWord = func() (t [128]byte) {
+var asciiWord = func() (t [256]byte) {
 	for c := byte('0'); c <= '9'; c++ {
 		t[c] = c
 	}
@@ -53,26 +67,32 @@ var asciiWord = func() (t [128]byte) {
 // ("don’t" and "don't" are the same); in scripts that put no spaces between
 // words each character is a token.
 func tokenize(s string, dst []uint64) []uint64 {
-	h, in := uint64(hashInit), false
-	flush := func() {
-		if in {
-			dst = append(dst, mix(h))
-			h, in = hashInit, false
-		}
-	}
+	h, in := uint64(hashInit), false // the token that has begun, if one has
 	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			i++
-			if l := asciiWord[c]; l != 0 {
+		c := s[i]
+		if l := asciiWord[c]; l != 0 {
+			for {
 				h = (h ^ uint64(l)) * hashPrime
-				in = true
-				continue
+				if i++; i == len(s) {
+					return append(dst, mix(h))
+				}
+				c = s[i]
+				if l = asciiWord[c]; l == 0 {
+					break
+				}
 			}
-			if c == '\'' && in && startsWord(s[i:]) {
+			in = true
+		}
+		if c < utf8.RuneSelf {
+			i++
+			switch {
+			case !in:
+			case c == '\'' && startsWord(s[i:]):
 				h = (h ^ '\'') * hashPrime
-				continue
+			default:
+				dst = append(dst, mix(h))
+				h, in = hashInit, false
 			}
-			flush()
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -80,23 +100,33 @@ func tokenize(s string, dst []uint64) []uint64 {
 		switch {
 		case r == '’' && in && startsWord(s[i:]):
 			h = (h ^ '\'') * hashPrime
+			continue
 		case unspaced(r):
-			flush()
+			if in {
+				dst = append(dst, mix(h))
+			}
 			h, in = (hashInit^uint64(r))*hashPrime, true
-			flush()
 		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
 			h = (h ^ uint64(unicode.ToLower(r))) * hashPrime
 			in = true
-		default:
-			flush()
+			continue
+		}
+		if in {
+			dst = append(dst, mix(h))
+			h, in = hashInit, false
 		}
 	}
-	flush()
+	if in {
+		dst = append(dst, mix(h))
+	}
 	return dst
 }
 
 // startsWord tells whether s goes on with a letter.
 func startsWord(s string) bool {
+	if s != "" && s[0] < utf8.RuneSelf {
+		return asciiWord[s[0]] > '9'
+	}
 	r, _ := utf8.DecodeRuneInString(s)
 	return unicode.IsLetter(r)
 }
