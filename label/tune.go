@@ -1,6 +1,7 @@
 package label
 
 import (
+	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -17,18 +18,27 @@ const mostGroups = 128
 // shared prompt with first ones, prompts of one size with their like. A trial
 // that is evidently worse ends after a few calls: two groups at once make some
 // servers three times slower, because each overwrites the other's cached prompt.
+// Where the first call of a prompt takes no longer than the next one there is no
+// such cache to lose, and with short calls little to lose at all: there the
+// number grows eightfold at a time, each step as soon as its calls are back.
 type Tuner struct {
 	mu      sync.Mutex
 	level   int // groups in flight: best, or a trial
 	best    int
 	fixed   bool
-	calls   int       // at this level
+	calls   int       // at this level; -1 until there was one, which may have loaded the model
+	cold    float64   // seconds that this one took
+	class   class     // of this one
+	eased   bool      // the server was at ease when best was found: it did all of them at once
+	free    bool      // the first call of a prompt costs what others cost
 	changed time.Time // when the level was set; calls that began before do not count
 	base    times     // at best
 	trial   times
 	seen    float64 // seconds that calls of the trial took
 	usual   float64 // seconds that they would have taken at best
 	k       int     // how many they were
+	steady  bool    // they began when as many others were under way
+	thrift  float64 // if over 0, the factor of a trial that has to be as good only
 	factors []float64
 	rest    int           // calls until the next trial
 	until   time.Time     // and the time until then
@@ -66,14 +76,19 @@ func (t times) add(c class, x float64) {
 
 // The rules of a trial.
 const (
-	tuneAfter  = 3           // calls before the first trial, after one that may have loaded the model
-	tuneLeast  = 4           // calls before any verdict
-	tuneMuch   = 0.5         // gain below which a trial ends at once
-	tuneWorse  = 0.75        // gain below which a trial ends early
-	tuneShort  = time.Second // what a trial takes before it ends early; until then it costs nothing much
-	tuneBetter = 1.05        // gain that a larger number must bring
-	tuneCalls  = 100         // calls for each group between rounds of trials, doubled each time
-	tuneShare  = 50          // and what bad trials took, so many times
+	tuneAfter  = 3                      // calls before the first trial, after one that may have loaded the model
+	tuneSteep  = 8                      // steps where there is nothing to lose
+	tuneQuick  = 100 * time.Millisecond // for calls up to this
+	tuneEasy   = 0.75                   // share of the factor that a gain reaches where the server is at ease
+	tuneSlack  = 1.5                    // groups for each that the server works on, where it is not
+	tuneEqual  = 0.97                   // gain that so few must keep
+	tuneLeast  = 4                      // calls before any verdict
+	tuneMuch   = 0.5                    // gain below which a trial ends at once
+	tuneWorse  = 0.75                   // gain below which a trial ends early
+	tuneShort  = time.Second            // what a trial takes before it ends early; until then it costs nothing much
+	tuneBetter = 1.05                   // gain that a larger number must bring
+	tuneCalls  = 100                    // calls for each group between rounds of trials, doubled each time
+	tuneShare  = 50                     // and what bad trials took, so many times
 )
 
 // NewTuner makes a tuner that begins with one group, or keeps to a fixed number
@@ -91,7 +106,7 @@ func (t *Tuner) restart() {
 		t.level, t.best = 1, 1
 	}
 	t.base, t.trial, t.calls, t.waste, t.rounds = times{}, times{}, -1, 0, 0 // the first call may load the model
-	t.factors, t.rest, t.until = []float64{2}, tuneAfter, time.Time{}
+	t.factors, t.rest, t.until, t.free, t.eased, t.thrift = []float64{2}, tuneAfter, time.Time{}, false, true, 0
 	t.changed = time.Now()
 }
 
@@ -125,12 +140,16 @@ func (t *Tuner) saw(first bool, size int, began, ended time.Time) bool {
 		return false
 	}
 	t.calls++
+	c, took := class{first, bits.Len(uint(size))}, ended.Sub(began).Seconds()
 	if t.calls == 0 {
+		t.cold, t.class = took, c
 		return false
 	}
-	c, took := class{first, bits.Len(uint(size))}, ended.Sub(began).Seconds()
 	if t.level == t.best {
 		t.base.add(c, took)
+		if t.calls == 1 && t.cold > 0 {
+			t.compare(c, took)
+		}
 		if t.calls < t.rest || ended.Before(t.until) {
 			return false
 		}
@@ -145,8 +164,37 @@ func (t *Tuner) saw(first bool, size int, began, ended time.Time) bool {
 	return t.judge(ended)
 }
 
+// compare holds the first call of all, of a prompt that no cache has, against the
+// next one, of the same prompt. If it took no longer it has loaded no model, and
+// the server has saved nothing.
+func (t *Tuner) compare(next class, took float64) {
+	if t.class.first && !next.first && t.cold < 1.5*took {
+		t.free = true
+		t.base.add(t.class, t.cold)
+		if t.quick() {
+			t.factors, t.rest = []float64{tuneSteep, 2}, 1
+		}
+	}
+	t.cold = 0
+}
+
+// quick tells that a trial of many groups costs next to nothing.
+func (t *Tuner) quick() bool {
+	for _, m := range t.base {
+		if m.x > tuneQuick.Seconds() {
+			return false
+		}
+	}
+	return t.free
+}
+
 // try begins the next trial, if there is one.
 func (t *Tuner) try(now time.Time) bool {
+	if n := int(math.Ceil(float64(t.best) * t.thrift)); n > 0 && n < t.best {
+		t.set(n, now)
+		return true
+	}
+	t.thrift = 0
 	for len(t.factors) > 0 {
 		f := t.factors[0]
 		t.factors = t.factors[1:]
@@ -168,7 +216,13 @@ func (t *Tuner) try(now time.Time) bool {
 
 func (t *Tuner) set(n int, now time.Time) {
 	t.level, t.changed = n, now
-	t.calls, t.k, t.seen, t.usual, t.trial = 0, 0, 0, 0, times{}
+	t.calls = 0
+	t.measure(false)
+}
+
+// measure begins to measure a trial.
+func (t *Tuner) measure(steady bool) {
+	t.steady, t.k, t.seen, t.usual, t.trial = steady, 0, 0, 0, times{}
 }
 
 // judge ends a trial as soon as its outcome is clear.
@@ -182,7 +236,24 @@ func (t *Tuner) judge(now time.Time) bool {
 		}
 		t.k, gain = max(2*t.level, 16), 1
 	}
-	if factor < 1 { // fewer groups are tried because more may have been a mistake
+	switch {
+	case t.thrift > 0:
+		switch {
+		case t.k < max(t.level, tuneLeast):
+			return false
+		case !t.steady:
+			t.measure(true)
+			return false
+		case gain > tuneEqual:
+			t.best, t.base = t.level, t.trial
+			t.rest, t.factors, t.thrift = 0, nil, 0
+			t.try(now)
+		default:
+			t.thrift = 0
+			t.reject(gain, now)
+		}
+		return true
+	case factor < 1: // fewer groups are tried because more may have been a mistake
 		switch {
 		case t.k < tuneLeast, gain < 1.5 && t.k < 16 && gain > tuneWorse:
 			return false
@@ -196,10 +267,16 @@ func (t *Tuner) judge(now time.Time) bool {
 	switch {
 	case gain < tuneMuch:
 	case gain < tuneWorse && (t.k >= max(t.level, 16) || now.Sub(t.changed) > tuneShort):
-	case t.k >= t.level && gain > 1+(factor-1)/2: // at least half of what can be had
+	case t.k < t.level:
+		return false
+	case gain > tuneEasy*factor:
 		t.accept(factor, gain, now)
 		return true
-	case t.k < max(2*t.level, 16):
+	case !t.steady:
+		// Calls that came first waited for fewer others: they say too much good.
+		t.measure(true)
+		return false
+	case t.k < max(t.level, 12):
 		return false
 	case gain > tuneBetter:
 		t.accept(factor, gain, now)
@@ -220,12 +297,21 @@ func (t *Tuner) reject(gain float64, now time.Time) {
 }
 
 // accept makes the trial's number the best one, and goes on from there: in
-// larger steps where the server has shown no strain.
+// larger steps where the server has shown no strain, and back where it has.
 func (t *Tuner) accept(factor, gain float64, now time.Time) {
 	t.best, t.base = t.level, t.trial
 	t.factors = []float64{2, 1.5}
-	if gain > 0.9*factor && factor >= 2 {
+	eased := t.eased
+	t.eased = gain > 0.9*factor
+	switch {
+	case t.eased && factor >= 2 && t.quick():
+		t.factors = []float64{tuneSteep, 2, 1.5}
+	case t.eased && factor >= 2:
 		t.factors = []float64{4, 2, 1.5}
+	case eased && gain < 0.6*factor:
+		// The server works on so many at once and no more; the others wait there,
+		// and those that wait keep a job from its end.
+		t.thrift = tuneSlack * gain / factor
 	}
 	t.rest, t.waste, t.rounds = 0, 0, 0
 	t.try(now)

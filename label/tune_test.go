@@ -154,3 +154,46 @@ func TestTheTunerComesDown(t *testing.T) {
 		t.Errorf("%d groups at once on a host with one cached prompt", tuned.groups())
 	}
 }
+
+// Where a server has no cache to lose the number grows in a few calls: until all
+// slots are busy, a job loses less than it would by waiting for four calls.
+func TestTheTunerGrowsFast(t *testing.T) {
+	const call = 50 * time.Millisecond
+	for _, slots := range []int{32, 64} {
+		host := simulated(func(n int, _ bool) time.Duration {
+			return time.Duration(float64(call) * max(1, float64(n)/float64(slots)))
+		})
+		const groups, calls = 600, 8
+		best := host.run(NewTuner(slots), groups, calls, 0)
+		tuned := NewTuner(0)
+		took := host.run(tuned, groups, calls, 0)
+		t.Logf("%d slots: best %s, found %d, %s", slots, best, tuned.groups(), took)
+		if took > best+4*call {
+			t.Errorf("%d slots: %s against %s with as many groups", slots, took, best)
+		}
+		if n := tuned.groups(); n < slots || n > 2*slots {
+			t.Errorf("%d groups in flight for %d slots: too few keep it waiting, too many keep the job from its end", n, slots)
+		}
+	}
+}
+
+// Where a second group destroys the cache, that is noticed within a few calls.
+func TestTheTunerLeavesAServerWithOneCacheAlone(t *testing.T) {
+	for _, scale := range []time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second} { // however quick it is
+		many := 0
+		host := simulated(func(n int, first bool) time.Duration {
+			if n > 1 {
+				many++
+			}
+			if first || n > 1 {
+				return 5 * scale * time.Duration(n)
+			}
+			return scale
+		})
+		tuned := NewTuner(0)
+		host.run(tuned, 20, 16, 0.1)
+		if many > 12 || tuned.groups() != 1 {
+			t.Errorf("calls of %s: %d calls beside others, then %d groups", scale, many, tuned.groups())
+		}
+	}
+}
