@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -46,7 +47,7 @@ func (a *app) evalCommand() *urfave.Command {
 	}
 }
 
-func (a *app) runEval(c *urfave.Context) error {
+func (a *app) runEval(c *urfave.Context) (err error) {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
 	named := 0
@@ -73,6 +74,9 @@ func (a *app) runEval(c *urfave.Context) error {
 	comparer, err := a.comparer(c, in)
 	if err != nil {
 		return err
+	}
+	if m, ok := comparer.(*rmComparer); ok {
+		defer func() { err = errors.Join(err, m.done()) }()
 	}
 	var sets []evalSet
 	bad := 0
@@ -152,11 +156,11 @@ func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
 		}
 		return b, nil
 	case c.String("rm") != "":
-		m, err := rm.Load(c.String("rm"))
+		m, done, err := a.rewardModel(c, c.String("rm"))
 		if err != nil {
 			return nil, err
 		}
-		return &rmComparer{Model: m}, nil
+		return &rmComparer{Model: m, done: done}, nil
 	}
 	return a.judgeComparer(c, in)
 }
@@ -165,13 +169,17 @@ func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
 type rmComparer struct {
 	*rm.Model
 	margins, labels []float64 // of the file that is compared
+	done            func() error
 }
 
 // Compare serves one goroutine.
-func (m *rmComparer) Compare(_ context.Context, p *dataset.Pair) (eval.Comparison, error) {
-	margin, first, second := m.Margin(p)
+func (m *rmComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
+	margin, first, second, err := m.Margin(ctx, p)
+	if err != nil {
+		return eval.Comparison{}, err
+	}
 	m.margins, m.labels = append(m.margins, margin), append(m.labels, p.P)
-	return eval.Comparison{Margin: margin, First: first, Second: second, Scored: true}, nil
+	return eval.Comparison{Margin: margin, First: first.Mean, Second: second.Mean, Scored: true}, nil
 }
 
 // judgeComparer is a judge as a comparer: both orders, all principles.

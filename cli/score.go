@@ -33,7 +33,7 @@ func (a *app) scoreCommand() *urfave.Command {
 	}
 }
 
-func (a *app) runScore(c *urfave.Context) error {
+func (a *app) runScore(c *urfave.Context) (err error) {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
 	if c.String("rm") == "" {
@@ -43,10 +43,11 @@ func (a *app) runScore(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := rm.Load(c.String("rm"))
+	m, closeModel, err := a.rewardModel(c, c.String("rm"))
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closeModel()) }()
 	out, err := a.output(c)
 	if err != nil {
 		return err
@@ -60,20 +61,31 @@ func (a *app) runScore(c *urfave.Context) error {
 	}
 	defer p.done()
 	n := int64(0)
+	s := scoring{model: m, prompt: c.String("prompt")}
+	write := func(r *dataset.Record, scores []rm.Score) error {
+		n++
+		p.set(n, "")
+		if human {
+			a.printScore(r, scores)
+			return nil
+		}
+		return encodeScore(enc, m, r, scores)
+	}
 	for r, err := range in.records() {
 		if err != nil {
-			return err
+			return errors.Join(s.flush(ctx, write), err)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if human {
-			a.printScore(m, r, c.String("prompt"))
-		} else if err := encodeScore(enc, m, r, c.String("prompt")); err != nil {
-			return err
+		if s.add(r) {
+			if err := s.flush(ctx, write); err != nil {
+				return err
+			}
 		}
-		n++
-		p.set(n, "")
+	}
+	if err := s.flush(ctx, write); err != nil {
+		return err
 	}
 	p.done()
 	if n == 0 && in.bad == 0 {
@@ -105,7 +117,7 @@ func sides(p *dataset.Pair) [2]string {
 	return [2]string{"a", "b"}
 }
 
-func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, prompt string) error {
+func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, scores []rm.Score) error {
 	o := r.Object
 	set := func(key string, v any) error { return o.Set(key, v) }
 	var err error
@@ -113,19 +125,15 @@ func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, prompt st
 		err = set("id", recordID(r.Source))
 	}
 	if r.Pair != nil {
-		var scores [2]float64
-		for i, text := range []string{r.Pair.First.Text, r.Pair.Second.Text} {
-			s := m.Score(r.Pair.Prompt, text)
-			scores[i] = s.Mean
+		for i, s := range scores {
 			side := sides(r.Pair)[i]
 			err = errors.Join(err, set("score_"+side, s.Mean), set("std_"+side, s.Std))
 		}
 		if c, ok := m.Metadata.Certainty.At(conformalLevel); ok {
-			err = errors.Join(err, set("set", named(c, scores[0]-scores[1], sides(r.Pair))))
+			err = errors.Join(err, set("set", named(c, scores[0].Mean-scores[1].Mean, sides(r.Pair))))
 		}
 	} else {
-		s := m.Score(conversationOf(r.Reply, prompt), r.Reply.Response.Text)
-		err = errors.Join(err, set("score", s.Mean), set("std", s.Std))
+		err = errors.Join(err, set("score", scores[0].Mean), set("std", scores[0].Std))
 	}
 	if err != nil {
 		return fmt.Errorf("%s:%d: %w", r.Source.File, r.Source.Line, err)
@@ -146,17 +154,17 @@ func named(c rm.ConformalPoint, margin float64, names [2]string) []string {
 	return out
 }
 
-func (a *app) printScore(m *rm.Model, r *dataset.Record, prompt string) {
+func (a *app) printScore(r *dataset.Record, scores []rm.Score) {
 	name := filepath.Base(r.Source.File)
 	if r.Source.Line > 0 {
 		name += " " + recordID(r.Source)
 	}
 	if r.Pair != nil {
-		s1, s2 := m.Score(r.Pair.Prompt, r.Pair.First.Text), m.Score(r.Pair.Prompt, r.Pair.Second.Text)
+		s1, s2 := scores[0], scores[1]
 		names := sides(r.Pair)
 		fmt.Fprintf(a.Out, "%s\t%s %+.3f ± %.3f\t%s %+.3f ± %.3f\n", printable(name), names[0], s1.Mean, s1.Std, names[1], s2.Mean, s2.Std)
 		return
 	}
-	s := m.Score(conversationOf(r.Reply, prompt), r.Reply.Response.Text)
+	s := scores[0]
 	fmt.Fprintf(a.Out, "%s\t%+.3f ± %.3f\n", printable(name), s.Mean, s.Std)
 }

@@ -193,9 +193,9 @@ func (a *app) runTrain(c *urfave.Context) error {
 	margins, labels := make([]float64, len(results)), make([]float64, len(results))
 	for i, s := range tr.Holdout {
 		results[i] = eval.Result{Pair: s.Pair, Comparison: eval.Comparison{
-			Margin: s.First - s.Second, First: s.First, Second: s.Second, Scored: true,
+			Margin: s.First.Mean - s.Second.Mean, First: s.First.Mean, Second: s.Second.Mean, Scored: true,
 		}}
-		margins[i], labels[i] = s.First-s.Second, s.Pair.P
+		margins[i], labels[i] = s.First.Mean-s.Second.Mean, s.Pair.P
 	}
 	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset})
 	if set.N == 0 {

@@ -69,7 +69,7 @@ func BenchmarkScoreText(b *testing.B) {
 			}
 			i := 0
 			for b.Loop() {
-				m.Score(pairs[i%len(pairs)].Prompt, texts[i%len(texts)])
+				score(b, m, pairs[i%len(pairs)].Prompt, texts[i%len(texts)])
 				i++
 			}
 			b.ReportMetric(float64(i)/b.Elapsed().Seconds(), "replies/s")

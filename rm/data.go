@@ -26,19 +26,26 @@ const labelOne = 1 << 30
 // row is one usable pair: features of both replies, a being the one with the
 // smaller hash, and the label's P(a is better).
 type row struct {
-	key    dataset.Hash
-	u      float64       // place of the prompt in [0, 1), by the seed
-	prompt dataset.Hash  // its hash
-	pair   *dataset.Pair // only where it may come into the holdout
-	a, b   []entry
-	words  []entry   // of the prompt
-	dense  []float32 // the numbers of a that are there for every reply, then of b
-	asked  []float32 // what the sources say of the prompt alone
+	key            dataset.Hash
+	u              float64       // place of the prompt in [0, 1), by the seed
+	prompt         dataset.Hash  // its hash
+	pair           *dataset.Pair // only where it may come into the holdout
+	a, b           []entry
+	charsA, charsB []entry
+	words          []entry   // of the prompt
+	dense          []float32 // the numbers of a that are there for every reply, then of b
+	asked          []float32 // what the sources say of the prompt alone
 	// What replies to the prompt are expected to be like; see expectation.
 	expected [numExpected]float64
-	label    int64 // sum over duplicates, of labelOne
-	n        int64 // duplicates
-	swap     bool  // the pair's Second is a
+	votes    []float32 // P(a is better) by each principle, NaN where nobody was asked
+	label    int64     // sum over duplicates, of labelOne
+	n        int64     // duplicates
+	swap     bool      // the pair's Second is a
+}
+
+// forget frees the features.
+func (r *row) forget() {
+	r.a, r.b, r.charsA, r.charsB, r.words, r.dense, r.asked = nil, nil, nil, nil, nil, nil, nil
 }
 
 func (r *row) p() float64 { return float64(r.label) / float64(r.n*labelOne) }
@@ -62,7 +69,7 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 		rows   []row
 		few    = map[dataset.Hash]struct{}{} // different prompts, while they are few
 		copied bool                          // few has reached textsKept
-		asking error // why a source gave nothing
+		asking error                         // why a source gave nothing
 		wg     sync.WaitGroup
 	)
 	finish := func(out []row) {
@@ -110,7 +117,7 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 				}
 				out := make([]row, len(b))
 				for i, p := range b {
-					scratch = e.row(p, o.Seed, scratch, &out[i])
+					scratch = e.row(p, &o, scratch, &out[i])
 				}
 				if e := attach(ctx, o.Sources, s, b, out); e != nil {
 					failed(e)
@@ -213,16 +220,19 @@ func dropText(r *row, holdout float64) {
 }
 
 // row fills r from one pair.
-func (e *extractor) row(p *dataset.Pair, seed int64, scratch []entry, r *row) []entry {
-	k := p.Key()
-	*r = row{key: k.Hash, prompt: k.Prompt, u: place(k.Prompt, seed), pair: p, swap: k.Swapped, n: 1}
+func (e *extractor) row(p *dataset.Pair, o *Options, scratch []entry, r *row) []entry {
+	id := p.Key()
+	*r = row{key: id.Hash, prompt: id.Prompt, u: place(id.Prompt, o.Seed), pair: p, swap: id.Swapped, n: 1}
 	a, b := p.First.Text, p.Second.Text
 	// The same rounding whichever reply stands first: P and 1 − P together may
 	// miss 1 by 2^-54, and that is rounded away.
 	r.label = int64(math.Round(p.P * labelOne))
-	if k.Swapped {
+	if id.Swapped {
 		a, b = b, a
 		r.label = labelOne - r.label
+	}
+	if o.Votes != nil {
+		r.votes = votes(p, o, id.Swapped)
 	}
 	if n := e.dense(); n > 0 {
 		r.dense = make([]float32, 2*n)
@@ -234,9 +244,29 @@ func (e *extractor) row(p *dataset.Pair, seed int64, scratch []entry, r *row) []
 	scratch = e.reply(b, scratch, r.dense[half:])
 	m := len(scratch)
 	scratch = e.promptWords(scratch)
+	k := len(scratch)
+	if e.chars {
+		scratch = e.charGrams(a, scratch)
+	}
+	l := len(scratch)
+	if e.chars {
+		scratch = e.charGrams(b, scratch)
+	}
 	all := slices.Clone(scratch)
-	r.a, r.b, r.words = all[:n:n], all[n:m:m], all[m:]
+	r.a, r.b, r.words, r.charsA, r.charsB = all[:n:n], all[n:m:m], all[m:k:k], all[k:l:l], all[l:]
 	return scratch
+}
+
+// votes gives what the principles say of a.
+func votes(p *dataset.Pair, o *Options, swapped bool) []float32 {
+	out := unknown(len(o.Principles))
+	for k, v := range o.Votes(p) {
+		if swapped {
+			v = 1 - v
+		}
+		out[k] = float32(v)
+	}
+	return out
 }
 
 // place gives the prompt's place in [0, 1) under the seed: uniform over

@@ -87,8 +87,8 @@ func (f *fitter) debias(w []float64) error {
 		f.t.Debias = append(f.t.Debias, DebiasPoint{kappa, rho, loss, accuracy(z, labels)})
 		if d := math.Abs(math.Abs(rho) - f.bias.target); d < low {
 			low, best = d, append(best[:0], w...)
-			f.t.DebiasStrength, f.t.Temperature = kappa, temp
-			f.certain(z, labels)
+			f.t.DebiasStrength = kappa
+			f.certain(z, labels, temp)
 		}
 		return rho, nil
 	}

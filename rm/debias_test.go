@@ -46,7 +46,7 @@ func byLength(tr *rm.Training) (longer, shorter float64) {
 			k = 1
 		}
 		n[k]++
-		if (s.First > s.Second) == (s.Pair.P == 1) {
+		if (s.First.Mean > s.Second.Mean) == (s.Pair.P == 1) {
 			right[k]++
 		}
 	}
@@ -109,7 +109,7 @@ func TestExpectationFindsKindsOfPrompts(t *testing.T) {
 	_, tr := mustTrain(t, pairs, rm.Options{Holdout: 0.3})
 	right := 0
 	for _, s := range tr.Holdout {
-		if (s.First > s.Second) == (s.Pair.P == 1) {
+		if (s.First.Mean > s.Second.Mean) == (s.Pair.P == 1) {
 			right++
 		}
 	}
@@ -140,7 +140,7 @@ func TestTableTrainsAsTrainDoes(t *testing.T) {
 		}
 		sameScores(t, want, got, pairs)
 		for i, z := range table.Margins(got, every) {
-			if m, _, _ := got.Margin(table.Pair(i)); math.Abs(m-z) > 1e-4 {
+			if m, _, _ := margin(t, got, table.Pair(i)); math.Abs(m-z) > 1e-4 {
 				t.Fatalf("pair %d: margin %v, from the table %v", i, m, z)
 			}
 		}

@@ -3,8 +3,9 @@ package rm
 import "slices"
 
 // design makes the matrix of rows and sums the features of all replies into
-// total, of cols places. It frees the rows' features as it goes.
-func (s *space) design(rows []row, total []float64) *matrix {
+// total, of cols places. Unless they are to be kept it frees the rows' features as
+// it goes.
+func (s *space) design(rows []row, total []float64, keep bool) *matrix {
 	m := &matrix{x: make([]sparseRow, len(rows)), p: make([]float64, len(rows)), cols: s.cols()}
 	n := max(1, min(maxBlocks/2, len(rows)/64))
 	acc := make([][]float64, n)
@@ -15,7 +16,9 @@ func (s *space) design(rows []row, total []float64) *matrix {
 		for i := lo; i < hi; i++ {
 			m.x[i] = d.row(&rows[i])
 			m.p[i] = rows[i].p()
-			rows[i].a, rows[i].b, rows[i].words, rows[i].dense = nil, nil, nil, nil
+			if !keep {
+				rows[i].forget()
+			}
 		}
 	})
 	for _, a := range acc {
@@ -23,6 +26,25 @@ func (s *space) design(rows []row, total []float64) *matrix {
 			total[j] += v
 		}
 	}
+	return m
+}
+
+// known makes the matrix of rows that the space was not learned from; it sets
+// what is expected of them.
+func (s *space) known(rows []row) *matrix {
+	m := &matrix{x: make([]sparseRow, len(rows)), p: make([]float64, len(rows)), cols: s.cols()}
+	n := max(1, min(4*maxBlocks, len(rows)/64))
+	parallel(n, func(b int) {
+		d := differ{space: s, diff: make([]float64, s.cols())}
+		lo, hi := m.bounds(b, n)
+		for i := lo; i < hi; i++ {
+			if s.expect != nil {
+				rows[i].expected = s.expect.at(rows[i].words)
+			}
+			m.x[i] = d.row(&rows[i])
+			m.p[i] = rows[i].p()
+		}
+	})
 	return m
 }
 
@@ -44,6 +66,16 @@ func (d *differ) add(j int, sign, v float64) {
 		d.cols = append(d.cols, uint32(j))
 	}
 	d.diff[j] += sign * v
+}
+
+// charGrams adds the character n-grams of one reply.
+func (d *differ) charGrams(es []entry, sign float64) {
+	norm := d.chars.norm(es)
+	for _, e := range es {
+		if i := d.chars.at[e.bucket()]; i >= 0 {
+			d.add(d.charCol(int(i)), sign, e.tf()*float64(d.chars.idf[i])*norm)
+		}
+	}
 }
 
 // hashed adds the hashed features of one reply: of each the first column alone,
@@ -108,6 +140,10 @@ func (d *differ) row(r *row) sparseRow {
 	if d.words != nil {
 		d.hashed(r.a, 1, r)
 		d.hashed(r.b, -1, r)
+	}
+	if d.chars != nil {
+		d.charGrams(r.charsA, 1)
+		d.charGrams(r.charsB, -1)
 	}
 	if d.gate != nil {
 		d.gatedStyle(r)

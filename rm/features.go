@@ -20,6 +20,7 @@ const (
 // spec says which features a model has. It is stored in the model file.
 type spec struct {
 	hash, style bool
+	chars       bool
 	dim         int // buckets of the hashed features, a power of two
 	orders      int // longest word n-gram
 	// sources are the groups of features from outside, in their order.
@@ -80,12 +81,13 @@ type extractor struct {
 	words           []uint64
 	seen, seenPairs wordSet
 	lines           wordSet
+	runes           []rune
 	tally           tally
 }
 
 func newExtractor(s spec) *extractor {
 	e := &extractor{spec: s}
-	if s.hash {
+	if s.hash || s.chars {
 		e.shift = 64 - bits.Len(uint(s.dim-1))
 	}
 	return e

@@ -119,20 +119,22 @@ func TestLoadRefusesForgedFiles(t *testing.T) {
 		"no n-grams":          {func(_ map[string]tensor, s map[string]string) { s["ngrams"] = "0" }, "ngrams"},
 		"temperature zero":    {func(_ map[string]tensor, s map[string]string) { s["temperature"] = "0" }, "temperature"},
 		"temperature NaN":     {func(_ map[string]tensor, s map[string]string) { s["temperature"] = "NaN" }, "temperature"},
-		"offset missing":      {func(_ map[string]tensor, s map[string]string) { delete(s, "offset") }, "offset"},
+		"members missing":     {func(_ map[string]tensor, s map[string]string) { delete(s, "members") }, "members"},
+		"blend of another":    {func(_ map[string]tensor, s map[string]string) { s["blend"] = `{"kind":"gate","coef":[1]}` }, "blend"},
+		"no members":          {func(_ map[string]tensor, s map[string]string) { s["members"] = "[]" }, "members"},
 		"data hash":           {func(_ map[string]tensor, s map[string]string) { s["data_hash"] = "xyz" }, "data_hash"},
 		"metrics":             {func(_ map[string]tensor, s map[string]string) { s["metrics"] = "{" }, "metrics"},
 		"created":             {func(_ map[string]tensor, s map[string]string) { s["created"] = "now" }, "created"},
 		"style names":         {func(_ map[string]tensor, s map[string]string) { s["style_names"] = "tea" }, "style_names"},
-		"tensor missing":      {func(t map[string]tensor, _ map[string]string) { delete(t, tensorWeight) }, "missing"},
+		"tensor missing":      {func(t map[string]tensor, _ map[string]string) { delete(t, "0.weight") }, "missing"},
 		"tensor unknown":      {func(t map[string]tensor, _ map[string]string) { t["tea"] = tensor{f: []float32{1}} }, "unknown tensor"},
 		"tensor short":        {func(t map[string]tensor, _ map[string]string) { t[tensorIDF] = tensor{f: []float32{1}} }, tensorIDF},
 		"tensor of integers": {func(t map[string]tensor, _ map[string]string) {
-			t[tensorWeight] = tensor{i: make([]int32, t[tensorWeight].len())}
-		}, tensorWeight},
-		"gate flat": {func(t map[string]tensor, _ map[string]string) {
-			t[tensorGateWeight] = tensor{f: t[tensorGateWeight].f}
-		}, tensorGateWeight},
+			t["0.weight"] = tensor{i: make([]int32, t["0.weight"].len())}
+		}, "0.weight"},
+		"expectation flat": {func(t map[string]tensor, _ map[string]string) {
+			t[tensorExpectWords] = tensor{f: t[tensorExpectWords].f}
+		}, tensorExpectWords},
 		"gate weight":    {func(_ map[string]tensor, s map[string]string) { s["gate_weight"] = "7" }, "gate_weight"},
 		"bucket outside": {func(t map[string]tensor, _ map[string]string) { t[tensorIndex].i[0] = minDim }, tensorIndex},
 		"bucket below":   {func(t map[string]tensor, _ map[string]string) { t[tensorIndex].i[0] = -1 }, tensorIndex},
@@ -144,7 +146,7 @@ func TestLoadRefusesForgedFiles(t *testing.T) {
 		}
 	}
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		for _, name := range []string{tensorWeight, tensorVariance, tensorStyleScale, tensorGateIDF} {
+		for _, name := range []string{"0.weight", "0.variance", tensorDenseScale, tensorGateIDF} {
 			_, err := parse(forge(t, m, func(t map[string]tensor, _ map[string]string) {
 				x := t[name]
 				x.f = append([]float32(nil), x.f...)
@@ -253,7 +255,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		// What loads can be scored with and comes out again as it went in.
-		m.Score(dataset.Prompt("Which fish?"), "A fine red fish.")
+		m.Score(t.Context(), dataset.Prompt("Which fish?"), "A fine red fish.")
 		again, err := m.encode()
 		if err != nil {
 			return // more metadata than is read

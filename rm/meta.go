@@ -1,6 +1,7 @@
 package rm
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -17,6 +18,13 @@ type metaReader struct {
 func (r *metaReader) fail(key string, err error) {
 	if r.err == nil {
 		r.err = fmt.Errorf("metadata %s: %w", key, err)
+	}
+}
+
+// json reads a value into v.
+func (r *metaReader) json(key string, v any) {
+	if err := json.Unmarshal([]byte(r.meta[key]), v); err != nil {
+		r.fail(key, err)
 	}
 }
 

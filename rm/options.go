@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"cai/dataset"
 )
@@ -13,6 +14,7 @@ import (
 const (
 	FeatureHash  = "hash"  // hashed word n-grams of the reply
 	FeatureStyle = "style" // measures of style and of the relation to the prompt
+	FeatureChars = "chars" // hashed character n-grams of the reply
 )
 
 // DefaultDim is the number of buckets of the hashed features where Options.Dim
@@ -31,7 +33,8 @@ var defaultL2 = []float64{30, 10, 3, 1, 0.3, 0.1}
 // Options are the settings of [Train]. The zero value trains on every feature
 // group with the defaults and keeps no holdout.
 type Options struct {
-	// Features are the groups to use, of "hash" and "style"; empty is both.
+	// Features are the groups to use, of "hash", "style" and "chars"; empty is the
+	// first two.
 	Features []string
 	// Sources are the groups of features from outside, used beside Features.
 	Sources []Source
@@ -62,14 +65,45 @@ type Options struct {
 	// pairs can tell.
 	LengthCorrelation float64
 
-	keep bool // every pair is kept with its texts
+	// Head is the form of the model, one of the constants; empty is HeadLinear.
+	Head string
+	// Ensemble is the number of heads that are fitted, each to a resample of the
+	// prompts; 0 and 1 are one head, fitted to the data as they are. It goes with
+	// HeadLinear and HeadMLP.
+	Ensemble int
+	// Principles names the heads of HeadPrinciples, and Votes gives for each of
+	// them the probability that a pair's First is the better reply by it, NaN
+	// where nobody was asked.
+	Principles []string
+	Votes      func(*dataset.Pair) []float64
+	// Budget is how long HeadAuto may try forms of the model; 0 is ten minutes.
+	Budget time.Duration
+
+	keep bool // every pair is kept with its texts, and its features after training
 }
 
-// Scored is a pair with the scores of its replies: σ(First − Second) is the
+// Forms of a model.
+const (
+	HeadLinear     = "linear"     // a sum of weights times features
+	HeadMLP        = "mlp"        // a network with one hidden layer
+	HeadPrinciples = "principles" // a linear head for each principle, mixed by the prompt
+	HeadStack      = "stack"      // several forms and groups of features, summed
+	HeadAuto       = "auto"       // the best of them by cross-validation
+)
+
+// Heads are the forms of a model.
+func Heads() []string {
+	return []string{HeadLinear, HeadMLP, HeadPrinciples, HeadStack, HeadAuto}
+}
+
+// maxEnsemble bounds Options.Ensemble.
+const maxEnsemble = 64
+
+// Scored is a pair with the scores of its replies: σ(First.Mean − Second.Mean) is the
 // model's probability that the first is better.
 type Scored struct {
 	Pair          *dataset.Pair
-	First, Second float64
+	First, Second Score
 }
 
 // Reasons under which Training.Skipped counts.
@@ -96,7 +130,9 @@ type Training struct {
 	Path            []PathPoint
 	// Debias is what debiasing tried, in its order, and DebiasStrength what it
 	// took; both are empty without it.
-	Debias         []DebiasPoint
+	Debias []DebiasPoint
+	// Tried is what HeadAuto tried.
+	Tried          []Candidate
 	DebiasStrength float64
 	// Certainty is the model's; see [Metadata].
 	Certainty *Certainty
@@ -139,8 +175,10 @@ func (o Options) resolve() (Options, spec, error) {
 			s.hash = true
 		case FeatureStyle:
 			s.style = true
+		case FeatureChars:
+			s.chars = true
 		default:
-			return o, s, fmt.Errorf("unknown feature group %q: there are %s and %s", f, FeatureHash, FeatureStyle)
+			return o, s, fmt.Errorf("unknown feature group %q: there are %s, %s and %s", f, FeatureHash, FeatureStyle, FeatureChars)
 		}
 	}
 	for _, src := range o.Sources {
@@ -156,7 +194,10 @@ func (o Options) resolve() (Options, spec, error) {
 		return o, s, fmt.Errorf("%d hash buckets: need a power of two from %d to %d", s.dim, minDim, maxDim)
 	}
 	if !s.hash {
-		s.dim, s.orders = 0, 0
+		s.orders = 0
+		if !s.chars {
+			s.dim = 0
+		}
 	}
 	for _, d := range o.Debias {
 		if nuisances[d] == nil {
@@ -165,6 +206,21 @@ func (o Options) resolve() (Options, spec, error) {
 	}
 	if len(o.Debias) > 0 && !s.style {
 		return o, s, fmt.Errorf("debias needs the feature group %s, which measures it", FeatureStyle)
+	}
+	if o.Head == "" {
+		o.Head = HeadLinear
+	}
+	switch {
+	case !slices.Contains(Heads(), o.Head):
+		return o, s, fmt.Errorf("head %q: there are %s", o.Head, strings.Join(Heads(), ", "))
+	case o.Ensemble < 0 || o.Ensemble > maxEnsemble:
+		return o, s, fmt.Errorf("an ensemble of %d: need up to %d", o.Ensemble, maxEnsemble)
+	case o.Ensemble > 1 && o.Head != HeadLinear && o.Head != HeadMLP:
+		return o, s, fmt.Errorf("an ensemble is of linear heads or networks, not of the head %s", o.Head)
+	case len(o.Debias) > 0 && o.Head != HeadLinear:
+		return o, s, fmt.Errorf("debias is for linear heads, not for the head %s", o.Head)
+	case o.Head == HeadPrinciples && (len(o.Principles) == 0 || o.Votes == nil):
+		return o, s, fmt.Errorf("the head %s needs principles and their votes", o.Head)
 	}
 	if c := o.LengthCorrelation; !(c >= 0 && c <= 1) {
 		return o, s, fmt.Errorf("length correlation %v: need a number from 0 to 1", c)
@@ -203,6 +259,9 @@ func (s spec) groups() []string {
 	}
 	if s.style {
 		g = append(g, FeatureStyle)
+	}
+	if s.chars {
+		g = append(g, FeatureChars)
 	}
 	for _, src := range s.sources {
 		g = append(g, src.Name)

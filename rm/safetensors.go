@@ -22,7 +22,7 @@ import (
 // Bounds on what is read, far above what any model here has.
 const (
 	maxHeader  = 1 << 20
-	maxTensors = 64
+	maxTensors = 512
 )
 
 // tensor is one array, of F32 or I32, of one dimension or two.

@@ -20,7 +20,17 @@ type bt struct {
 	lambda float64
 	kappa  float64
 	low    [][]float64 // the vₘ
+	closed []bool      // columns whose weights stay 0; nil where there are none
 	sums   sums
+}
+
+// shut sets what belongs to closed columns to 0.
+func (t *bt) shut(v []float64) {
+	for j, c := range t.closed {
+		if c {
+			v[j] = 0
+		}
+	}
 }
 
 // lowTimes adds κ·Σₘ vₘ(vₘᵀw) to out.
@@ -81,6 +91,7 @@ func (t *bt) gradient(w, z, r, g []float64) {
 		g[j] += t.lambda * wj
 	}
 	t.lowTimes(w, g)
+	t.shut(g)
 }
 
 // curvature gives σ(z)(1 − σ(z)) for each row.
@@ -161,6 +172,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 				hd[j] += t.lambda * dir[j]
 			}
 			t.lowTimes(dir, hd)
+			t.shut(hd)
 			alpha := rho / dot(dir, hd)
 			for j := range step {
 				step[j] += alpha * dir[j]

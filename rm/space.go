@@ -103,23 +103,30 @@ func (v *vocab) lookup(dim int) (again int) {
 // space turns features into numbers: what the training pairs say of how common
 // and how large each one is. Its columns are the dense features; the known
 // buckets of the hashed ones, the common ones each followed by that times the
-// expectation; for each known word of prompts the gated style features; and the
+// expectation; those of character n-grams; for each known word of prompts the gated style features; and the
 // dense features times the expectation.
 type space struct {
 	spec
 	mean, scale []float32 // of the dense features; the scale is 1 over the standard deviation
 	words       *vocab    // n-grams of replies; nil without hashed features
+	chars       *vocab    // character n-grams of replies; nil without them
 	gate        *vocab    // words of prompts; nil where nothing is gated
 	expect      *expectation
-	common      int // how many of words have a stride; the first ones, being the commonest
+	// Of what the sources say of prompts, as mean and scale are of replies.
+	askedMean, askedScale []float32
+	common                int // how many of words have a stride; the first ones, being the commonest
 }
+
+// charCol is the column of the character n-gram with the given place.
+func (s *space) charCol(i int) int { return s.dense() + s.wordCols() + i }
 
 // gates is the first of the gate's columns.
 func (s *space) gates() int {
-	if s.words == nil {
-		return s.dense()
+	n := s.dense() + s.wordCols()
+	if s.chars != nil {
+		n += len(s.chars.index)
 	}
-	return s.dense() + s.wordCols()
+	return n
 }
 
 // stride is the number of columns of a common hashed feature where there is an
@@ -127,7 +134,12 @@ func (s *space) gates() int {
 const stride = 1 + numExpected
 
 // wordCols is the number of columns of the hashed features.
-func (s *space) wordCols() int { return len(s.words.index) + s.common*numExpected }
+func (s *space) wordCols() int {
+	if s.words == nil {
+		return 0
+	}
+	return len(s.words.index) + s.common*numExpected
+}
 
 // wordCol is the first column of the hashed feature with the given place.
 func (s *space) wordCol(i int) int {
@@ -154,15 +166,22 @@ func (s *space) expects() int { return s.gates() + len(s.gate.index)*len(gated) 
 // fitSpace learns the space from rows.
 func fitSpace(rows []row, sp spec) *space {
 	s := &space{spec: sp}
-	s.fitDense(rows)
+	k := sp.dense()
+	s.mean, s.scale = fitDense(rows, k, func(r *row) [2][]float32 { return [2][]float32{r.dense[:k], r.dense[k:]} })
+	s.askedMean, s.askedScale = fitDense(rows, sp.asked(), func(r *row) [2][]float32 { return [2][]float32{r.asked} })
+	if sp.chars {
+		df := make([]int32, sp.dim)
+		for i := range rows {
+			frequency(df, rows[i].charsA)
+			frequency(df, rows[i].charsB)
+		}
+		s.chars = fitVocab(df, 2*len(rows), minReplies, 1)
+	}
 	if sp.hash {
 		df := make([]int32, sp.dim)
 		for i := range rows {
-			for _, es := range [][]entry{rows[i].a, rows[i].b} {
-				for _, e := range es {
-					df[e.bucket()]++
-				}
-			}
+			frequency(df, rows[i].a)
+			frequency(df, rows[i].b)
 		}
 		s.words = fitVocab(df, 2*len(rows), minReplies, 1)
 		if sp.gated() {
@@ -171,9 +190,7 @@ func fitSpace(rows []row, sp spec) *space {
 			}
 			clear(df)
 			for i := range rows {
-				for _, e := range rows[i].words {
-					df[e.bucket()]++
-				}
+				frequency(df, rows[i].words)
 			}
 			s.gate = fitVocab(df, len(rows), minPrompts, 0)
 			s.expect = s.fitExpectation(rows)
@@ -182,17 +199,26 @@ func fitSpace(rows []row, sp spec) *space {
 	return s
 }
 
+// frequency counts the buckets of one document.
+func frequency(df []int32, es []entry) {
+	for _, e := range es {
+		df[e.bucket()]++
+	}
+}
+
 // fitDense learns mean and standard deviation of the dense features where they
 // are known. One that never varies gets the scale 0, which leaves it out.
-func (s *space) fitDense(rows []row) {
-	k := s.spec.dense()
-	s.mean, s.scale = make([]float32, k), make([]float32, k)
+func fitDense(rows []row, k int, of func(*row) [2][]float32) (mean, scale []float32) {
+	mean, scale = make([]float32, k), make([]float32, k)
 	for j := range k {
 		n, sum, sq := 0.0, 0.0, 0.0
 		each := func(f func(v float64)) {
 			for i := range rows {
-				f(float64(rows[i].dense[j]))
-				f(float64(rows[i].dense[k+j]))
+				for _, v := range of(&rows[i]) {
+					if len(v) > 0 {
+						f(float64(v[j]))
+					}
+				}
 			}
 		}
 		each(func(v float64) {
@@ -203,17 +229,27 @@ func (s *space) fitDense(rows []row) {
 		if n == 0 {
 			continue
 		}
-		mean := sum / n
+		mu := sum / n
 		each(func(v float64) {
-			if d := v - mean; !math.IsNaN(v) {
+			if d := v - mu; !math.IsNaN(v) {
 				sq += d * d
 			}
 		})
-		s.mean[j] = float32(mean)
+		mean[j] = float32(mu)
 		if sd := math.Sqrt(sq / n); sd > 1e-6 {
-			s.scale[j] = float32(1 / sd)
+			scale[j] = float32(1 / sd)
 		}
 	}
+	return mean, scale
+}
+
+// standardAsked gives number j of what the sources say of a prompt, standardised.
+func (s *space) standardAsked(j int, v float32) float64 {
+	if v != v {
+		return 0
+	}
+	z := (float64(v) - float64(s.askedMean[j])) * float64(s.askedScale[j])
+	return max(-styleClip, min(styleClip, z))
 }
 
 // standard gives dense feature j standardised; one that is not known is 0, the
@@ -223,11 +259,15 @@ func (s *space) standard(j int, v float32) float64 {
 		return 0
 	}
 	z := (float64(v) - float64(s.mean[j])) * float64(s.scale[j])
-	z = max(-styleClip, min(styleClip, z))
+	return max(-styleClip, min(styleClip, z)) * s.size(j)
+}
+
+// size is the standard deviation that dense feature j is brought to.
+func (s *space) size(j int) float64 {
 	if s.style && j < len(styleNames) {
-		return z * styleWeight
+		return styleWeight
 	}
-	return z * sourceWeight
+	return sourceWeight
 }
 
 // sublinear is the value of a signed count before idf: ±(1 + ln |count|).
@@ -240,6 +280,35 @@ var sublinear = func() (t [256]float64) {
 }()
 
 func (e entry) tf() float64 { return sublinear[uint8(e)] }
+
+// hits appends the known features of a text with their values, which have norm 1
+// together with those that are not known; the squares of these are added to
+// strange. Without a vocabulary there are none.
+func (v *vocab) hits(es []entry, out []hit, strange *float64) []hit {
+	if v == nil {
+		return out
+	}
+	first, sum, odd := len(out), 0.0, 0.0
+	for _, e := range es {
+		x := e.tf()
+		if i := v.at[e.bucket()]; i >= 0 {
+			x *= float64(v.idf[i])
+			out = append(out, hit{i, float32(x)})
+		} else {
+			x *= float64(v.rare)
+			odd += x * x
+		}
+		sum += x * x
+	}
+	if sum > 0 {
+		*strange += odd / sum
+		norm := float32(1 / math.Sqrt(sum))
+		for i := range out[first:] {
+			out[first+i].value *= norm
+		}
+	}
+	return out
+}
 
 // norm gives 1 over the Euclidean norm of a reply's hashed features, those
 // without a weight included; 0 where there are none.

@@ -67,25 +67,16 @@ func (t *Table) Train(ctx context.Context, use []int, o Options) (*Model, *Train
 // without extracting their features again; the last digits may differ.
 func (t *Table) Margins(m *Model, of []int) []float64 {
 	out := make([]float64, len(of))
-	n := min(len(of), 4*maxBlocks)
-	weight := make([]float64, len(m.weight))
-	for j, w := range m.weight {
-		weight[j] = float64(w)
+	rows := make([]row, len(of))
+	for i, j := range of {
+		rows[i] = t.rows[j]
 	}
-	parallel(n, func(b int) {
-		d := differ{space: m.space, diff: make([]float64, m.space.cols())}
-		for i := len(of) * b / n; i < len(of)*(b+1)/n; i++ {
-			r := t.rows[of[i]]
-			if m.space.expect != nil {
-				r.expected = m.space.expect.at(r.words)
-			}
-			x := d.row(&r)
-			z := x.dot(weight)
-			if r.swap {
-				z = -z
-			}
-			out[i] = z / m.Metadata.Temperature
+	z := m.margins(rows, m.space.known(rows))
+	for i := range rows {
+		out[i] = z[i] / m.Metadata.Temperature
+		if rows[i].swap {
+			out[i] = -out[i]
 		}
-	})
+	}
 	return out
 }

@@ -38,13 +38,20 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}
-
+	if len(o.Sources) > 0 {
+		if err := m.Bind(o.Sources...); err != nil {
+			return nil, nil, fmt.Errorf("train: %w", err)
+		}
+	}
 	for i := range holdout {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, fmt.Errorf("train: %w", err)
 		}
 		p := holdout[i].pair
-		_, a, b := m.Margin(p)
+		_, a, b, err := m.Margin(ctx, p)
+		if err != nil {
+			return nil, nil, fmt.Errorf("train: %w", err)
+		}
 		t.Holdout = append(t.Holdout, Scored{Pair: p, First: a, Second: b})
 		if o.Progress != nil && (i+1)%batch == 0 {
 			o.Progress("holdout", i+1, len(holdout))
@@ -56,91 +63,154 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 // fitRows fits a model to rows, the first t.Train of which are for training and
 // the others for validation. It frees the rows' features.
 func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (*Model, error) {
+	if o.Head == HeadAuto {
+		return fitBest(ctx, rows, sp, o, t)
+	}
 	start := time.Now()
-	space := fitSpace(rows, sp)
-	total := make([]float64, space.cols())
-	bias := newBias(rows, o)
-	x := space.design(rows, total)
-	t.Features = space.cols()
+	f := &fitter{ctx: ctx, o: o, t: t, rows: rows, space: fitSpace(rows, sp)}
+	f.total = make([]float64, f.space.cols())
+	f.bias = newBias(rows, o)
+	f.x = f.space.design(rows, f.total, o.keep || o.Head == HeadMLP || o.Head == HeadStack)
+	t.Features = f.space.cols()
 	t.FeatureSeconds += time.Since(start).Seconds()
 
 	start = time.Now()
-	f := &fitter{ctx: ctx, o: o, t: t, x: x, bias: bias}
-	w, diag, err := f.fit()
-	if err != nil {
-		return nil, err
-	}
-	m := newModel(space, w, diag, total, 2*len(rows), t.L2, t.Temperature)
-	m.Metadata.Seed, m.Metadata.Pairs, m.Metadata.DataHash = o.Seed, len(rows), t.DataHash
-	m.Metadata.Certainty, m.Metadata.Debias = t.Certainty, o.Debias
-	m.Metadata.Created = time.Now().UTC().Truncate(time.Second)
-	t.TrainSeconds = time.Since(start).Seconds()
-	return m, nil
-}
-
-// newModel makes the model of the weights w; total is the sum of the features
-// over so many replies.
-func newModel(s *space, w, diag, total []float64, replies int, l2, temperature float64) *Model {
-	m := &Model{
-		Metadata: Metadata{
-			FormatVersion: formatVersion, FeatureVersion: featureVersion,
-			Features: s.groups(), Dim: s.dim, NGrams: s.orders,
-			L2: l2, Temperature: temperature,
-		},
-		space: s, prior: 1 / l2,
-		weight: make([]float32, len(w)), variance: make([]float32, len(w)),
-	}
-	for j, v := range w {
-		m.weight[j] = float32(v)
-		m.variance[j] = float32(1 / diag[j])
-		m.offset += float64(m.weight[j]) * total[j]
-	}
-	m.offset /= float64(replies)
-	return m
-}
-
-// fitter chooses the ridge and fits the weights.
-type fitter struct {
-	ctx  context.Context
-	o    Options
-	t    *Training
-	x    *matrix
-	bias *bias // nil where the model may prefer what it likes
-}
-
-// fit chooses L2 and temperature on the validation rows, which follow the
-// training rows in x, and refits on both. It gives the weights and the diagonal
-// of the Hessian. Without validation rows the middle of the path is taken.
-func (f *fitter) fit() (w, diag []float64, err error) {
-	w = make([]float64, f.x.cols)
 	if f.bias != nil {
 		f.bias.p = f.x.p
 		if err := balance(f.ctx, f.x, f.bias.u); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	path := f.o.L2
-	f.t.L2, f.t.Temperature = path[len(path)/2], 1
-	if f.t.Validation > 0 {
-		if w, err = f.choose(path); err != nil {
-			return nil, nil, err
+	members, b, err := f.fit()
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{
+		Metadata: Metadata{
+			FormatVersion: formatVersion, FeatureVersion: featureVersion,
+			Features: sp.groups(), Dim: sp.dim, NGrams: sp.orders,
+			L2: t.L2, Temperature: t.Temperature, Head: o.Head,
+			Seed: o.Seed, Pairs: len(rows), DataHash: t.DataHash,
+			Certainty: t.Certainty, Debias: o.Debias,
+			Created: time.Now().UTC().Truncate(time.Second),
+		},
+		space: f.space, members: members, blend: b,
+	}
+	t.TrainSeconds += time.Since(start).Seconds()
+	return m, nil
+}
+
+// margins computes what Margin does for rows that the model's space made x of,
+// at temperature 1.
+func (m *Model) margins(rows []row, x *matrix) []float64 {
+	n := len(m.members)
+	z := make([][]float64, n)
+	for k, mem := range m.members {
+		z[k] = make([]float64, x.rows())
+		mem.head.margins(m.space, rows, x, z[k])
+	}
+	out, shares := make([]float64, x.rows()), make([]float64, n)
+	for i := range out {
+		m.blend.shares(n, x.x[i].expected, shares)
+		for k, c := range shares {
+			out[i] += c * m.members[k].scale * z[k][i]
 		}
-		if f.bias != nil {
-			if err := f.debias(w); err != nil {
-				return nil, nil, err
-			}
-		}
+	}
+	return out
+}
+
+// fitter fits the heads of a model.
+type fitter struct {
+	ctx   context.Context
+	o     Options
+	t     *Training
+	rows  []row // those for training first, then those for validation
+	space *space
+	x     *matrix
+	total []float64 // sum of the features of all replies
+	bias  *bias     // nil where the model may prefer what it likes
+}
+
+// fit fits the members that the options ask for. It sets L2, temperature and
+// certainty of the training.
+func (f *fitter) fit() ([]member, blend, error) {
+	if f.o.Ensemble > 1 {
+		return f.ensemble()
+	}
+	switch f.o.Head {
+	case HeadMLP:
+		return f.mlp()
+	case HeadPrinciples:
+		return f.principles()
+	case HeadStack:
+		return f.stack()
+	}
+	l, err := f.single()
+	if err != nil {
+		return nil, blend{}, err
+	}
+	return []member{f.member(HeadLinear, l)}, blend{Kind: blendOne}, nil
+}
+
+// member makes a member of a linear head.
+func (f *fitter) member(name string, l *linear) member {
+	return member{name: name, head: l, offset: l.mean(f.total, 2*len(f.rows)), scale: 1}
+}
+
+// single fits one linear head: it chooses L2 and temperature on the validation
+// rows and refits on all. Without validation rows the middle of the path is
+// taken.
+func (f *fitter) single() (*linear, error) {
+	w, err := f.settle()
+	if err != nil {
+		return nil, err
 	}
 	f.progress("refit", 0, 1)
-	p := &bt{x: f.x, lambda: f.t.L2, sums: f.x.newSums()}
-	if f.bias != nil {
-		p.kappa, p.low = f.t.DebiasStrength, lowRank(f.x, f.bias.u)
-	}
-	if diag, err = p.solve(f.ctx, w, tolerance); err != nil {
-		return nil, nil, err
+	p := f.problem(f.x)
+	diag, err := p.solve(f.ctx, w, tolerance)
+	if err != nil {
+		return nil, err
 	}
 	f.progress("refit", 1, 1)
-	return w, diag, nil
+	return newLinear(w, diag, f.t.L2), nil
+}
+
+// problem is that of x, which is a span of f.x from its first row on, at what
+// was chosen.
+func (f *fitter) problem(x *matrix) *bt {
+	p := &bt{x: x, lambda: f.t.L2, sums: x.newSums()}
+	if f.bias != nil {
+		u := make([][]float64, len(f.bias.u))
+		for i, c := range f.bias.u {
+			u[i] = c[:x.rows()]
+		}
+		p.kappa, p.low = f.t.DebiasStrength, lowRank(x, u)
+	}
+	return p
+}
+
+// settle chooses L2, temperature and the strength of debiasing, and gives the
+// weights that they come to on the training rows.
+func (f *fitter) settle() ([]float64, error) {
+	path := f.o.L2
+	f.t.L2, f.t.Temperature = path[len(path)/2], 1
+	w := make([]float64, f.x.cols)
+	if f.t.Validation == 0 {
+		return w, nil
+	}
+	w, err := f.choose(path)
+	if err == nil && f.bias != nil {
+		err = f.debias(w)
+	}
+	return w, err
+}
+
+// labels gives the labels of the rows from i on as they came.
+func (f *fitter) labels(i int) []float64 {
+	if f.bias != nil {
+		return f.bias.p[i:]
+	}
+	return f.x.p[i:]
 }
 
 // choose walks the path from strong to weak ridges, each fit starting from the
@@ -149,11 +219,7 @@ func (f *fitter) fit() (w, diag []float64, err error) {
 func (f *fitter) choose(path []float64) ([]float64, error) {
 	train := f.x.span(0, f.t.Train)
 	val := f.x.span(f.t.Train, f.x.rows())
-	// The temperature is that of the labels as they came.
-	labels := val.p
-	if f.bias != nil {
-		labels = f.bias.p[f.t.Train:]
-	}
+	labels := f.labels(f.t.Train)
 	p := &bt{x: train, sums: train.newSums()}
 	w := make([]float64, f.x.cols)
 	var best []float64
@@ -170,9 +236,9 @@ func (f *fitter) choose(path []float64) ([]float64, error) {
 		f.t.Path = append(f.t.Path, PathPoint{L2: l2, LogLoss: loss, Accuracy: accuracy(z, labels)})
 		if loss < low {
 			low, risen = loss, 0
-			f.t.L2, f.t.Temperature = l2, temp
+			f.t.L2 = l2
 			best = append(best[:0], w...)
-			f.certain(z, labels)
+			f.certain(z, labels, temp)
 		} else if risen++; risen == 2 {
 			break
 		}
@@ -187,14 +253,22 @@ func (f *fitter) progress(stage string, done, total int) {
 	}
 }
 
-// certain notes what the margins z, at the temperature chosen for them, and the
+// certain sets the temperature, and notes what the margins z at it and the
 // labels say of the model's certainty.
-func (f *fitter) certain(z, labels []float64) {
+func (f *fitter) certain(z, labels []float64, temp float64) {
 	scaled := make([]float64, len(z))
 	for i, v := range z {
-		scaled[i] = v / f.t.Temperature
+		scaled[i] = v / temp
 	}
-	f.t.Certainty = newCertainty(scaled, labels)
+	f.t.Temperature, f.t.Certainty = temp, newCertainty(scaled, labels)
+}
+
+// measure does the same for margins whose best temperature is yet to be found,
+// and gives the loss there.
+func (f *fitter) measure(z, labels []float64) float64 {
+	temp, loss := temperature(z, labels)
+	f.certain(z, labels, temp)
+	return loss
 }
 
 // accuracy is the share of rows that z orders as p does, equal scores half and

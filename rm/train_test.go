@@ -78,6 +78,24 @@ func seq(pairs []*dataset.Pair) iter.Seq2[*dataset.Pair, error] {
 	}
 }
 
+func score(t testing.TB, m *rm.Model, c dataset.Conversation, text string) rm.Score {
+	t.Helper()
+	s, err := m.Score(context.Background(), c, text)
+	if err != nil {
+		t.Error(err)
+	}
+	return s
+}
+
+func margin(t testing.TB, m *rm.Model, p *dataset.Pair) (z, first, second float64) {
+	t.Helper()
+	z, a, b, err := m.Margin(context.Background(), p)
+	if err != nil {
+		t.Error(err)
+	}
+	return z, a.Mean, b.Mean
+}
+
 func mustTrain(t testing.TB, pairs []*dataset.Pair, o rm.Options) (*rm.Model, *rm.Training) {
 	t.Helper()
 	if o.Dim == 0 {
@@ -100,10 +118,13 @@ func TestLearnsAndKeepsHoldoutApart(t *testing.T) {
 	held := map[dataset.Hash]bool{}
 	for _, s := range tr.Holdout {
 		held[s.Pair.Prompt.Hash()] = true
-		if (s.First > s.Second) == (s.Pair.P == 1) {
+		if (s.First.Mean > s.Second.Mean) == (s.Pair.P == 1) {
 			right++
 		}
-		_, first, second := m.Margin(s.Pair)
+		_, first, second, err := m.Margin(context.Background(), s.Pair)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if first != s.First || second != s.Second {
 			t.Fatalf("holdout scores %v, %v; the model gives %v, %v", s.First, s.Second, first, second)
 		}
@@ -138,7 +159,7 @@ func sameScores(t testing.TB, a, b *rm.Model, pairs []*dataset.Pair) {
 	t.Helper()
 	for _, p := range pairs {
 		for _, text := range []string{p.First.Text, p.Second.Text, "unseen zyxgrp words\n\n- " + p.First.Text} {
-			if x, y := a.Score(p.Prompt, text), b.Score(p.Prompt, text); x != y {
+			if x, y := score(t, a, p.Prompt, text), score(t, b, p.Prompt, text); x != y {
 				t.Fatalf("scores %+v and %+v of %q", x, y, text)
 			}
 		}
@@ -210,12 +231,12 @@ func TestMarginIsAntisymmetric(t *testing.T) {
 	pairs := makePairs(5, 100)
 	m, _ := mustTrain(t, pairs, rm.Options{})
 	for _, p := range pairs {
-		z, first, second := m.Margin(p)
-		back, f2, s2 := m.Margin(mirror(p))
+		z, first, second := margin(t, m, p)
+		back, f2, s2 := margin(t, m, mirror(p))
 		if z != -back || first != s2 || second != f2 || z != first-second {
 			t.Fatalf("margin %v (%v, %v), mirrored %v (%v, %v)", z, first, second, back, f2, s2)
 		}
-		if s := m.Score(p.Prompt, p.First.Text); s.Mean != first || !(s.Std > 0) {
+		if s := score(t, m, p.Prompt, p.First.Text); s.Mean != first || !(s.Std > 0) {
 			t.Fatalf("score %+v, margin's %v", s, first)
 		}
 	}
@@ -286,7 +307,7 @@ func TestFewPrompts(t *testing.T) {
 				t.Fatalf("%d prompts: parts %d, %d, %d", prompts, tr.Train, tr.Validation, len(tr.Holdout))
 			}
 			for _, s := range tr.Holdout {
-				if s.Pair == nil || math.IsNaN(s.First) {
+				if s.Pair == nil || math.IsNaN(s.First.Mean) {
 					t.Fatal("a holdout pair without text or score")
 				}
 			}
@@ -305,7 +326,7 @@ func TestTiesAloneTeachNothing(t *testing.T) {
 		t.Errorf("temperature %v", tr.Temperature)
 	}
 	for _, p := range pairs {
-		if z, _, _ := m.Margin(p); z != 0 {
+		if z, _, _ := margin(t, m, p); z != 0 {
 			t.Fatalf("margin %v", z)
 		}
 	}
@@ -320,7 +341,7 @@ func TestSoftLabelsAreProbabilities(t *testing.T) {
 	m, _ := mustTrain(t, pairs, rm.Options{})
 	mean := 0.0
 	for _, p := range pairs {
-		z, _, _ := m.Margin(p)
+		z, _, _ := margin(t, m, p)
 		if p.P < 0.5 {
 			z = -z
 		}
@@ -353,8 +374,8 @@ func TestDuplicatesAreAveraged(t *testing.T) {
 func TestStdGrowsWithTheUnknown(t *testing.T) {
 	pairs := makePairs(12, 800)
 	m, _ := mustTrain(t, pairs, rm.Options{Features: []string{"hash"}})
-	known := m.Score(pairs[0].Prompt, "kind clear honest patient thorough careful warm precise humble fair")
-	unknown := m.Score(pairs[0].Prompt, "qwzx vbnm plokij uhbygv tfcrdx eszwaq mjunhy bgtvfr cdexsw zaqxsw")
+	known := score(t, m, pairs[0].Prompt, "kind clear honest patient thorough careful warm precise humble fair")
+	unknown := score(t, m, pairs[0].Prompt, "qwzx vbnm plokij uhbygv tfcrdx eszwaq mjunhy bgtvfr cdexsw zaqxsw")
 	if !(unknown.Std > known.Std) {
 		t.Errorf("std %v of known words, %v of unknown", known.Std, unknown.Std)
 	}
@@ -365,13 +386,13 @@ func TestConcurrentScores(t *testing.T) {
 	m, _ := mustTrain(t, pairs, rm.Options{})
 	want := make([]rm.Score, len(pairs))
 	for i, p := range pairs {
-		want[i] = m.Score(p.Prompt, p.First.Text)
+		want[i] = score(t, m, p.Prompt, p.First.Text)
 	}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for i, p := range pairs {
-				if got := m.Score(p.Prompt, p.First.Text); got != want[i] {
+				if got := score(t, m, p.Prompt, p.First.Text); got != want[i] {
 					t.Errorf("score %v, alone %v", got, want[i])
 				}
 			}
@@ -395,7 +416,7 @@ func BenchmarkScore(b *testing.B) {
 				replies = append(replies, all.String()[:1000])
 			}
 			for i := 0; b.Loop(); i++ {
-				m.Score(pairs[i%len(pairs)].Prompt, replies[i%len(replies)])
+				score(b, m, pairs[i%len(pairs)].Prompt, replies[i%len(replies)])
 			}
 		})
 	}

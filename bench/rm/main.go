@@ -41,8 +41,10 @@ func main() {
 	draws := flag.Int("draws", 10, "draws of authors")
 	debias := flag.String("debias", "", "what the model is kept from preferring")
 	correlation := flag.Float64("length-correlation", 0, "the correlation with length that debiasing aims at")
+	head := flag.String("head", "", "form of the model")
+	ensemble := flag.Int("ensemble", 0, "heads fitted to resamples")
 	flag.Parse()
-	o := rm.Options{Features: strings.Split(*features, ","), LengthCorrelation: *correlation}
+	o := rm.Options{Features: strings.Split(*features, ","), LengthCorrelation: *correlation, Head: *head, Ensemble: *ensemble}
 	if *debias != "" {
 		o.Debias = strings.Split(*debias, ",")
 	}
@@ -277,7 +279,10 @@ func (b *bench) sets(dir string) error {
 			if err != nil {
 				return err
 			}
-			z, _, _ := m.Margin(p)
+			z, _, _, err := m.Margin(b.ctx, p)
+			if err != nil {
+				return err
+			}
 			got = append(got, tested{p, p.Prompt.Hash().String(), z})
 		}
 		show(s.file, got)
