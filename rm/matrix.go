@@ -8,17 +8,19 @@ import (
 )
 
 // matrix is the sparse design matrix, by rows: the difference of the features
-// of the two replies of each pair, style columns first, then the hashed ones
-// that are known, the commonest first.
+// of the two replies of each pair. A column is a feature; each row holds its
+// entries divided by the scales of their columns, so that what all entries of a
+// column have in common, such as an idf, is not stored with each.
 type matrix struct {
 	x []sparseRow
 	p []float64 // label of each row: P(a is better)
 	// weight of each row, with mean 1; nil where all are 1
 	weight []float64
+	scale  []float32 // by column; nil where all are 1
 	cols   int
 }
 
-// sparseRow is one row's columns, ascending, and their values.
+// sparseRow is one row: entries of any value, and terms.
 type sparseRow struct {
 	col []uint32
 	val []float32
@@ -28,25 +30,93 @@ type sparseRow struct {
 	// They are not stored, since they come from the row's few numbers.
 	plain    int
 	expected [numExpected]float64
+
+	// terms are hashed features by their places in a vocabulary, with their
+	// counts, as most features of a pair are: in one reply only, so that the
+	// norm of that reply is all there is to know. They take half the room of
+	// other entries.
+	terms []entry
+	runs  []run
 }
 
-// dot is the row times w.
-func (r *sparseRow) dot(w []float64) float64 {
+// run is a stretch of a row's terms with the factors in common. A term with
+// place i is the entries of the columns first + i·stride + c, for c below
+// stride, each the value of its count times by[c].
+type run struct {
+	end           int32 // in terms; it begins where the one before it ends
+	first, stride int32
+	by            [maxStride]float64
+}
+
+// maxStride bounds the columns of one term.
+const maxStride = 4
+
+// float is what weights are held in.
+type float interface{ float32 | float64 }
+
+// dotRow is the row times w.
+func dotRow[T float](r *sparseRow, w []T) float64 {
 	z := 0.0
 	vals := r.val[:len(r.col)]
 	for k, c := range r.col[:r.plain] {
-		z += w[c] * float64(vals[k])
-	}
-	if r.plain == len(r.col) {
-		return z
+		z += float64(w[c]) * float64(vals[k])
 	}
 	g := r.expected
 	vals = vals[r.plain:]
 	for k, c := range r.col[r.plain:] {
 		v := w[c : c+1+numExpected : c+1+numExpected]
-		z += (v[0] + g[0]*v[1] + g[1]*v[2]) * float64(vals[k])
+		z += (float64(v[0]) + g[0]*float64(v[1]) + g[1]*float64(v[2])) * float64(vals[k])
+	}
+	from := int32(0)
+	for i := range r.runs {
+		run := &r.runs[i]
+		z += dotRun(run, r.terms[from:run.end], w[run.first:])
+		from = run.end
 	}
 	return z
+}
+
+// dotRun is what the terms of a run come to with the weights w, from its first
+// column on. The sums are several, so that one addition does not wait for the
+// other.
+func dotRun[T float](r *run, es []entry, w []T) float64 {
+	var a, b, c, d float64
+	switch r.stride {
+	case 1:
+		for ; len(es) >= 4; es = es[4:] {
+			a += es[0].tf() * float64(w[es[0]>>8])
+			b += es[1].tf() * float64(w[es[1]>>8])
+			c += es[2].tf() * float64(w[es[2]>>8])
+			d += es[3].tf() * float64(w[es[3]>>8])
+		}
+		for _, e := range es {
+			a += e.tf() * float64(w[e>>8])
+		}
+		return (a + b + c + d) * r.by[0]
+	case 3:
+		for _, e := range es {
+			v, t := w[e>>8*3:][:3], e.tf()
+			a += t * float64(v[0])
+			b += t * float64(v[1])
+			c += t * float64(v[2])
+		}
+		return a*r.by[0] + b*r.by[1] + c*r.by[2]
+	case 4:
+		for _, e := range es {
+			v, t := w[e>>8*4:][:4], e.tf()
+			a += t * float64(v[0])
+			b += t * float64(v[1])
+			c += t * float64(v[2])
+			d += t * float64(v[3])
+		}
+		return a*r.by[0] + b*r.by[1] + c*r.by[2] + d*r.by[3]
+	}
+	for _, e := range es {
+		for c := range r.stride {
+			a += e.tf() * r.by[c] * float64(w[int32(e>>8)*r.stride+c])
+		}
+	}
+	return a
 }
 
 // addTo adds t times the row to acc.
@@ -55,9 +125,6 @@ func (r *sparseRow) addTo(acc []float64, t float64) {
 	for k, c := range r.col[:r.plain] {
 		acc[c] += t * float64(vals[k])
 	}
-	if r.plain == len(r.col) {
-		return
-	}
 	t1, t2 := t*r.expected[0], t*r.expected[1]
 	vals = vals[r.plain:]
 	for k, c := range r.col[r.plain:] {
@@ -65,6 +132,46 @@ func (r *sparseRow) addTo(acc []float64, t float64) {
 		v[0] += t * x
 		v[1] += t1 * x
 		v[2] += t2 * x
+	}
+	from := int32(0)
+	for i := range r.runs {
+		run := &r.runs[i]
+		run.addTo(r.terms[from:run.end], acc[run.first:], t)
+		from = run.end
+	}
+}
+
+func (r *run) addTo(es []entry, acc []float64, t float64) {
+	by := r.by
+	for c := range by {
+		by[c] *= t
+	}
+	switch r.stride {
+	case 1:
+		for _, e := range es {
+			acc[e>>8] += by[0] * e.tf()
+		}
+	case 3:
+		for _, e := range es {
+			v, t := acc[e>>8*3:][:3], e.tf()
+			v[0] += by[0] * t
+			v[1] += by[1] * t
+			v[2] += by[2] * t
+		}
+	case 4:
+		for _, e := range es {
+			v, t := acc[e>>8*4:][:4], e.tf()
+			v[0] += by[0] * t
+			v[1] += by[1] * t
+			v[2] += by[2] * t
+			v[3] += by[3] * t
+		}
+	default:
+		for _, e := range es {
+			for c := range r.stride {
+				acc[int32(e>>8)*r.stride+c] += by[c] * e.tf()
+			}
+		}
 	}
 }
 
@@ -79,13 +186,43 @@ func (r *sparseRow) addSquares(acc []float64, t float64) {
 			}
 		}
 	}
+	from := int32(0)
+	for i := range r.runs {
+		run := &r.runs[i]
+		es, acc := r.terms[from:run.end], acc[run.first:]
+		from = run.end
+		if run.stride == 1 {
+			s := t * run.by[0] * run.by[0]
+			for _, e := range es {
+				acc[e>>8] += s * e.tf() * e.tf()
+			}
+			continue
+		}
+		for _, e := range es {
+			for c := range run.stride {
+				v := run.by[c] * e.tf()
+				acc[int32(e>>8)*run.stride+c] += t * v * v
+			}
+		}
+	}
+}
+
+// entries is how many numbers the row stands for.
+func (r *sparseRow) entries() int {
+	n := r.plain + (1+numExpected)*(len(r.col)-r.plain)
+	from := int32(0)
+	for _, run := range r.runs {
+		n += int((run.end - from) * run.stride)
+		from = run.end
+	}
+	return n
 }
 
 func (m *matrix) rows() int { return len(m.x) }
 
 // span gives the rows from i to j.
 func (m *matrix) span(i, j int) *matrix {
-	s := &matrix{x: m.x[i:j], p: m.p[i:j], cols: m.cols}
+	s := &matrix{x: m.x[i:j], p: m.p[i:j], scale: m.scale, cols: m.cols}
 	if m.weight != nil {
 		s.weight = m.weight[i:j]
 	}
@@ -134,7 +271,7 @@ func parallel(n int, f func(block int)) {
 func (m *matrix) blocks() int {
 	entries := 0
 	for i := range m.x {
-		entries += m.x[i].plain + (1+numExpected)*(len(m.x[i].col)-m.x[i].plain)
+		entries += m.x[i].entries()
 	}
 	return max(1, min(maxBlocks, entries/(4*max(1, m.cols))))
 }
@@ -145,15 +282,43 @@ const maxBlocks = 8
 // bounds gives the rows of block i of n.
 func (m *matrix) bounds(i, n int) (int, int) { return m.rows() * i / n, m.rows() * (i + 1) / n }
 
+// scaled are weights times the scales of their columns, for a pass. Being read
+// far more often than they are made, and from memory that is seldom near, they
+// are in 32 bits.
+var scaled = sync.Pool{New: func() any { return new([]float32) }}
+
 // times computes out = X·w.
 func (m *matrix) times(w, out []float64) {
 	n := min(m.rows(), 4*maxBlocks) // each row is a sum of its own
+	if m.scale == nil {
+		parallel(n, func(b int) {
+			lo, hi := m.bounds(b, n)
+			for i := lo; i < hi; i++ {
+				out[i] = dotRow(&m.x[i], w)
+			}
+		})
+		return
+	}
+	u := m.scaled(w)
+	defer scaled.Put(u)
 	parallel(n, func(b int) {
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {
-			out[i] = m.x[i].dot(w)
+			out[i] = dotRow(&m.x[i], *u)
 		}
 	})
+}
+
+func (m *matrix) scaled(w []float64) *[]float32 {
+	u := scaled.Get().(*[]float32)
+	if cap(*u) < m.cols {
+		*u = make([]float32, m.cols)
+	}
+	*u = (*u)[:m.cols]
+	for j, c := range m.scale {
+		(*u)[j] = float32(w[j] * float64(c))
+	}
+	return u
 }
 
 // sums is the scratch space of sums over rows.
@@ -183,26 +348,38 @@ func (m *matrix) transposeTimes(r, out []float64, square bool, s sums) {
 			}
 		}
 	})
-	s.total(out)
+	m.total(s, out, square)
 }
 
 // curve computes out = Xᵀ·diag(h)·X·v in one pass: each row is used twice while
 // it is in the cache.
 func (m *matrix) curve(h, v, out []float64, s sums) {
 	n := len(s)
+	var u *[]float32
+	if m.scale != nil {
+		u = m.scaled(v)
+		defer scaled.Put(u)
+	}
 	parallel(n, func(b int) {
 		acc := s[b]
 		clear(acc)
 		lo, hi := m.bounds(b, n)
 		for i := lo; i < hi; i++ {
-			m.x[i].addTo(acc, h[i]*m.x[i].dot(v))
+			var z float64
+			if u != nil {
+				z = dotRow(&m.x[i], *u)
+			} else {
+				z = dotRow(&m.x[i], v)
+			}
+			m.x[i].addTo(acc, h[i]*z)
 		}
 	})
-	s.total(out)
+	m.total(s, out, false)
 }
 
-// total adds up the blocks, always in the same order.
-func (s sums) total(out []float64) {
+// total adds up the blocks, always in the same order, and scales the columns,
+// of squares by the squares of their scales.
+func (m *matrix) total(s sums, out []float64, square bool) {
 	n := 4 * maxBlocks // each column is a sum of its own
 	parallel(n, func(b int) {
 		lo, hi := len(out)*b/n, len(out)*(b+1)/n
@@ -212,7 +389,21 @@ func (s sums) total(out []float64) {
 				out[c] += acc[c]
 			}
 		}
+		m.rescale(out, lo, hi)
+		if square {
+			m.rescale(out, lo, hi)
+		}
 	})
+}
+
+// rescale multiplies the columns from lo to hi by their scales.
+func (m *matrix) rescale(out []float64, lo, hi int) {
+	if m.scale == nil {
+		return
+	}
+	for c, v := range m.scale[lo:hi] {
+		out[lo+c] *= float64(v)
+	}
 }
 
 // sigmoid is 1 / (1 + e^−z).
