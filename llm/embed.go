@@ -38,7 +38,7 @@ const blank = " "
 
 // embedder is a backend whose servers turn texts into vectors.
 type embedder interface {
-	embed(ctx context.Context, h *url.URL, texts []string, f facts) ([][]float32, error)
+	embed(ctx context.Context, h *url.URL, texts []string) ([][]float32, error)
 }
 
 // Embed gives the vector of each text, all of the same length, as the server
@@ -92,10 +92,10 @@ func (c *Client) EmbedEach(ctx context.Context, texts []string, take func(from i
 	for _, h := range hosts {
 		g.Go(func() error {
 			for at, part := next(); len(part) > 0; at, part = next() {
-				vectors, err := h.embedBatch(ctx, part, f)
+				vectors, err := h.embedBatch(ctx, part)
 				if KindOf(err).Transient() && h != c {
 					h = c // which turns to the hosts that answer
-					vectors, err = h.embedBatch(ctx, part, f)
+					vectors, err = h.embedBatch(ctx, part)
 				}
 				if err != nil {
 					return err
@@ -134,7 +134,7 @@ func noEmbeddings(e *Error) *Error {
 
 // embedBatch asks once, and again in parts where the server says that a text is
 // too long.
-func (c *Client) embedBatch(ctx context.Context, texts []string, f facts) ([][]float32, error) {
+func (c *Client) embedBatch(ctx context.Context, texts []string) ([][]float32, error) {
 	b, ok := c.backend.(embedder)
 	if !ok {
 		return nil, noEmbeddings(&Error{Op: "embed", Model: c.model, Err: errors.New("the server makes no embeddings")})
@@ -152,7 +152,7 @@ func (c *Client) embedBatch(ctx context.Context, texts []string, f facts) ([][]f
 		w, done := c.watch(ctx, first, min(c.stall, first))
 		defer done()
 		start := time.Now()
-		v, err := b.embed(w, s.url, sent, f)
+		v, err := b.embed(w, s.url, sent)
 		if err != nil {
 			if errors.Is(context.Cause(w), errSilent) {
 				late++
@@ -170,17 +170,17 @@ func (c *Client) embedBatch(ctx context.Context, texts []string, f facts) ([][]f
 		return vectors, err
 	}
 	if n := len(texts); n > 1 {
-		vectors, err = c.embedBatch(ctx, texts[:n/2], f)
+		vectors, err = c.embedBatch(ctx, texts[:n/2])
 		if err != nil {
 			return nil, err
 		}
-		rest, err := c.embedBatch(ctx, texts[n/2:], f)
+		rest, err := c.embedBatch(ctx, texts[n/2:])
 		return append(vectors, rest...), err
 	}
 	if len(texts[0]) <= leastCut {
 		return nil, err
 	}
-	return c.embedBatch(ctx, []string{strings.ToValidUTF8(texts[0][:len(texts[0])/2], "")}, f)
+	return c.embedBatch(ctx, []string{strings.ToValidUTF8(texts[0][:len(texts[0])/2], "")})
 }
 
 // sound tells whether an answer is one vector for each of n texts.
@@ -236,14 +236,12 @@ func embedMistake(e *Error) *Error {
 	return e
 }
 
-// embed asks with the user's options. The context length is the one that the
-// client would chat with, where the model reads as much.
-func (o *ollama) embed(ctx context.Context, h *url.URL, texts []string, f facts) ([][]float32, error) {
+// embed asks with the user's options and the client's context length, which the
+// server lowers to what the model reads. One that differs from other clients'
+// would have the server load the model anew for each in turn.
+func (o *ollama) embed(ctx context.Context, h *url.URL, texts []string) ([][]float32, error) {
 	opts := maps.Clone(o.c.options)
 	opts["num_ctx"] = o.c.NumCtx()
-	if f.context > 0 {
-		opts["num_ctx"] = min(o.c.NumCtx(), f.context)
-	}
 	req := &api.EmbedRequest{Model: o.model, Input: texts, Options: opts}
 	if d, ok := opts[keepAlive].(time.Duration); ok {
 		req.KeepAlive = &api.Duration{Duration: d}
@@ -271,7 +269,7 @@ type openAIEmbeddings struct {
 	Error json.RawMessage `json:"error"`
 }
 
-func (o *openAI) embed(ctx context.Context, h *url.URL, texts []string, _ facts) ([][]float32, error) {
+func (o *openAI) embed(ctx context.Context, h *url.URL, texts []string) ([][]float32, error) {
 	at := h.JoinPath("embeddings")
 	resp, err := o.do(ctx, http.MethodPost, at, map[string]any{"model": o.model, "input": texts, "encoding_format": "float"})
 	if err != nil {

@@ -103,7 +103,7 @@ func TestEmbedOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := fake.Requests()[0]
-	if diff := cmp.Diff(map[string]any{"num_thread": 1.0, "num_ctx": 512.0}, r.Options); diff != "" || r.Truncate != nil {
+	if diff := cmp.Diff(map[string]any{"num_thread": 1.0, "num_ctx": 4096.0}, r.Options); diff != "" || r.Truncate != nil {
 		t.Errorf("truncate %v, options %s", r.Truncate, diff)
 	}
 }
