@@ -122,6 +122,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 		}
 		o.Models = append(o.Models, m)
 	}
+	o.Models = append(o.Models, fakeollama.Model{Name: "embedder", Capabilities: []string{"embedding"}, Family: "bert", Context: 512})
 	if *wise {
 		o.Quality = wisdom()
 	}

@@ -29,7 +29,7 @@ import (
 
 // runSources opens sources as a command would, with the command line's global
 // options, and gives what the run said on stderr.
-func runSources(t *testing.T, args, names []string, o sourceOptions, f func([]rm.Source) error) (string, error) {
+func runSources(t testing.TB, args, names []string, o sourceOptions, f func([]rm.Source) error) (string, error) {
 	t.Helper()
 	var said bytes.Buffer
 	a := &app{Env: Env{Out: &said, Err: &said, Stop: make(chan struct{})}}
@@ -84,7 +84,7 @@ func hintOf(err error) string {
 }
 
 // vectorsOf asks the only source.
-func vectorsOf(t *testing.T, into *[]rm.Vector, items []rm.Item) func([]rm.Source) error {
+func vectorsOf(t testing.TB, into *[]rm.Vector, items []rm.Item) func([]rm.Source) error {
 	return func(s []rm.Source) error {
 		v, err := s[0].Vectors(t.Context(), items)
 		*into = v

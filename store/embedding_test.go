@@ -183,3 +183,41 @@ func TestEmbeddingsFromManyGoroutines(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkEmbeddings stores vectors of 384 numbers and looks them up, 1,000 at
+// a time.
+func BenchmarkEmbeddings(b *testing.B) {
+	s := newStore(b)
+	model := mustPutJudge(b, s, testEmbedder)
+	const batch = 1000
+	vectors := make([][]float32, batch)
+	for i := range vectors {
+		vectors[i] = make([]float32, 384)
+		vectors[i][0] = float32(i)
+	}
+	texts := func(k int) []dataset.Hash {
+		out := make([]dataset.Hash, batch)
+		for i := range out {
+			out[i] = store.TextHash(fmt.Sprint(k*batch + i))
+		}
+		return out
+	}
+	puts := 0
+	b.Run("put", func(b *testing.B) {
+		for b.Loop() {
+			if err := s.PutEmbeddings(b.Context(), model, texts(puts), vectors); err != nil {
+				b.Fatal(err)
+			}
+			puts++
+		}
+		b.ReportMetric(batch*float64(b.N)/b.Elapsed().Seconds(), "texts/s")
+	})
+	b.Run("get", func(b *testing.B) {
+		for k := 0; b.Loop(); k++ {
+			if got, err := s.Embeddings(b.Context(), model, texts(k%puts)); err != nil || got[batch-1] == nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(batch*float64(b.N)/b.Elapsed().Seconds(), "texts/s")
+	})
+}
