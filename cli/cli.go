@@ -99,7 +99,11 @@ func (a *app) report(ctx context.Context, err error) int {
 		return ExitOK
 	}
 	if a.stopped(ctx) && (errors.Is(err, context.Canceled) || errors.Is(err, label.ErrStopped)) {
-		fmt.Fprintln(a.Err, "cai: stopped; start the same command again to go on from here")
+		if a.startsOver {
+			fmt.Fprintln(a.Err, "cai: stopped; nothing is kept, the same command starts from the beginning")
+		} else {
+			fmt.Fprintln(a.Err, "cai: stopped; start the same command again to go on from here")
+		}
 		return ExitInterrupted
 	}
 	code, hint := ExitError, llm.HintOf(err)

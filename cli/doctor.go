@@ -120,6 +120,7 @@ type doctor struct {
 }
 
 func (a *app) runDoctor(c *urfave.Context) error {
+	a.startsOver = true
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
 	switch {
@@ -186,8 +187,11 @@ func (d *doctor) fail(name string, value any, hint, format string, args ...any) 
 	d.add(checkJSON{Name: name, Verdict: "fail", Value: value, Hint: hint, Text: fmt.Sprintf(format, args...)})
 }
 
-// broke is a check that an error ended.
+// broke is a check that an error ended. Being stopped says nothing of the server.
 func (d *doctor) broke(name string, err error) {
+	if d.ctx.Err() != nil {
+		return
+	}
 	d.fail(name, nil, llm.HintOf(err), "%v", bare(err))
 }
 

@@ -17,6 +17,7 @@ type progress struct {
 	what  string // what the job does
 	unit  string // what it counts
 	every time.Duration
+	now   func() time.Time
 	tty   bool
 	off   bool
 
@@ -38,23 +39,37 @@ type mark struct {
 // server that gets faster or slower.
 const window = 2 * time.Minute
 
+// How often a progress shows: a log should stay short, and begin soon enough for
+// its reader to see life.
+const (
+	lineEvery  = 30 * time.Second
+	screenEach = 200 * time.Millisecond
+	quietFor   = 2 * time.Second // from the start
+)
+
 func (a *app) progress(c *urfave.Context, what, unit string, total int64) *progress {
-	p := &progress{app: a, what: what, unit: unit, total: total, off: c.Bool("quiet"), start: time.Now()}
+	p := &progress{app: a, what: what, unit: unit, total: total, off: c.Bool("quiet"), now: time.Now}
 	p.tty = isTerminal(a.Err)
-	p.every = 30 * time.Second
-	if p.tty {
-		p.every = 200 * time.Millisecond
-	}
-	p.last = p.start.Add(2*time.Second - p.every) // nothing is shown before two seconds
-	p.recent = []mark{{p.start, 0}}
+	p.begin()
 	return p
+}
+
+// begin starts the clock.
+func (p *progress) begin() {
+	p.start = p.now()
+	p.every = lineEvery
+	if p.tty {
+		p.every = screenEach
+	}
+	p.last = p.start.Add(quietFor - p.every)
+	p.recent = []mark{{p.start, 0}}
 }
 
 // set shows that done of the total are done; note is added at the end.
 func (p *progress) set(done int64, note string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := p.now()
 	if p.off || now.Sub(p.last) < p.every {
 		return
 	}
@@ -74,7 +89,7 @@ func (p *progress) set(done int64, note string) {
 func (p *progress) due() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.off && time.Since(p.last) >= p.every
+	return !p.off && p.now().Sub(p.last) >= p.every
 }
 
 func (p *progress) text(now time.Time, done int64) string {
