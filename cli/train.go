@@ -3,10 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
+	"slices"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
@@ -21,12 +25,19 @@ func (a *app) trainCommand() *urfave.Command {
 		Name:  "train",
 		Usage: "a reward model of labels or preference files, offline",
 		Description: "Trains on the labels of the database or, with --data, on preference files. The\n" +
-			"features are hashed word n-grams and the style of the reply (--features hash,style);\n" +
-			"the loss is Bradley-Terry on the labels' probabilities. Prompts are split three ways:\n" +
-			"on some the model is fitted, on some the strength of L2 and the temperature are chosen,\n" +
-			"and on the holdout, which neither has seen, the figures are measured. Every accuracy\n" +
+			"features are hashed word n-grams and the style of the reply (--features hash,style),\n" +
+			"and on request its character n-grams (chars), embeddings of prompt and reply by a model\n" +
+			"(embed:MODEL, kept in the database) and what a judge's stored judgments say of it, by\n" +
+			"principle (judge:MODEL); the loss is Bradley-Terry on the labels' probabilities. Prompts\n" +
+			"are split three ways: on some the model is fitted, on some the strength of L2 and the\n" +
+			"temperature are chosen, and on the holdout, which neither has seen, the figures are measured. Every accuracy\n" +
 			"stands beside the null baselines on the same pairs. Labels of a judge make the figures\n" +
 			"say how well the model agrees with that judge, not with people.\n\n" +
+			"--head linear is the fastest form. mlp is a network. principles has a linear head for\n" +
+			"each principle, trained on its stored judgments, and a gate that mixes them by the\n" +
+			"prompt. stack sums a head on all features, one on each group and a network. auto\n" +
+			"compares them by cross-validation over prompts. --ensemble 8 fits eight models to\n" +
+			"resamples: std is then their disagreement.\n\n" +
 			"--debias length keeps the model from preferring length, --debias length,markup from\n" +
 			"markup too: labels that go with it are balanced, and its covariance with the margins is\n" +
 			"penalised until the correlation on the validation pairs is that of --length-correlation.\n" +
@@ -42,10 +53,12 @@ func (a *app) trainCommand() *urfave.Command {
 			"feature_seconds, model.\n" + exitHelp,
 		Flags: append(append([]urfave.Flag{
 			&urfave.StringSliceFlag{Name: "data", Usage: "train on this preference `FILE` instead of the database's labels; repeatable"},
-			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style; default both"},
+			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style, chars, embed:MODEL, judge:MODEL; default hash,style"},
 			&urfave.Float64Flag{Name: "holdout", Value: 0.1, Usage: "the `SHARE` of prompts that the figures are measured on"},
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the split (`N`)"},
-			&urfave.StringFlag{Name: "head", Value: "linear", Usage: "the `FORM` of the model: linear, the only one there is"},
+			&urfave.StringFlag{Name: "head", Value: rm.HeadLinear, Usage: "the `FORM` of the model: " + strings.Join(rm.Heads(), ", ")},
+			&urfave.IntFlag{Name: "ensemble", Usage: "fit `N` models to resamples of the prompts: std is then their disagreement"},
+			&urfave.DurationFlag{Name: "budget", Value: 10 * time.Minute, Usage: "with --head auto: the `TIME` for trying forms of the model"},
 			&urfave.StringSliceFlag{Name: "debias", Usage: "`WHAT` the model is kept from preferring: length, markup"},
 			&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
 			&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
@@ -67,6 +80,9 @@ type trainJSON struct {
 	Coverage       *rm.Coverage           `json:"coverage"`
 	Debias         []rm.DebiasPoint       `json:"debias,omitempty"`
 	DebiasStrength float64                `json:"debias_strength,omitempty"`
+	Head           string                 `json:"head"`
+	Members        []string               `json:"members"`
+	Tried          []rm.Candidate         `json:"tried,omitempty"`
 	TrainSeconds   float64                `json:"train_seconds"`
 	FeatureSeconds float64                `json:"feature_seconds"`
 	L2             float64                `json:"l2"`
@@ -123,7 +139,7 @@ func printCoverage(w io.Writer, c *rm.Coverage) {
 	}
 }
 
-func (a *app) runTrain(c *urfave.Context) error {
+func (a *app) runTrain(c *urfave.Context) (err error) {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
 	if c.NArg() > 0 {
@@ -132,8 +148,12 @@ func (a *app) runTrain(c *urfave.Context) error {
 	if h := c.Float64("holdout"); !(h > 0 && h < 1) {
 		return usagef("--holdout %v is not a share between 0 and 1", h)
 	}
-	if h := c.String("head"); h != "linear" {
-		return hinted(usagef("--head %s: there is no such form of model", h), "the only one is linear")
+	head := c.String("head")
+	if !slices.Contains(rm.Heads(), head) {
+		return hinted(usagef("--head %s: there is no such form of model", head), "use one of %s", strings.Join(rm.Heads(), ", "))
+	}
+	if n := c.Int("ensemble"); n < 0 || n > rm.MaxEnsemble {
+		return usagef("--ensemble %d is not a number from 0 to %d", n, rm.MaxEnsemble)
 	}
 	for _, d := range list(c.StringSlice("debias")) {
 		if d != rm.DebiasLength && d != rm.DebiasMarkup {
@@ -153,35 +173,53 @@ func (a *app) runTrain(c *urfave.Context) error {
 	var pairs iter.Seq2[*dataset.Pair, error]
 	var in *inputs
 	var r *reading
-	var err error
 	if files := c.StringSlice("data"); len(files) > 0 {
 		if in, err = a.inputFiles(c, files); err != nil {
 			return err
 		}
 		pairs = in.pairs()
-	} else {
+	}
+	if in == nil || head == rm.HeadPrinciples {
 		if r, err = a.reading(c); err != nil {
 			return err
 		}
+	}
+	if in == nil {
 		pairs = r.trainingPairs(ctx)
 	}
+	o := rm.Options{
+		Holdout: c.Float64("holdout"), Seed: c.Int64("seed"), Head: head, Ensemble: c.Int("ensemble"), Budget: c.Duration("budget"),
+		Debias: list(c.StringSlice("debias")), LengthCorrelation: c.Float64("length-correlation"), L2: c.Float64Slice("l2"),
+	}
+	if r != nil && (head == rm.HeadPrinciples || head == rm.HeadAuto) {
+		v, err := r.votes(ctx)
+		if err != nil {
+			return err
+		}
+		o.Principles, o.Votes = v.ids, v.of
+	}
+	names := list(c.StringSlice("features"))
+	o.Features = slices.DeleteFunc(slices.Clone(names), fromOutside)
+	sources, closeSources, err := a.sources(c, names, sourceOptions{Keep: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeSources()) }()
+	o.Sources = sources
 
 	var p *progress
 	stage := ""
-	model, tr, err := rm.Train(ctx, pairs, rm.Options{
-		Features: list(c.StringSlice("features")), Holdout: c.Float64("holdout"), Seed: c.Int64("seed"),
-		Debias: list(c.StringSlice("debias")), LengthCorrelation: c.Float64("length-correlation"), L2: c.Float64Slice("l2"),
-		Progress: func(s string, done, total int) {
-			if s != stage {
-				if p != nil {
-					p.done()
-				}
-				stage = s
-				p = a.progress(c, "train: "+s, "steps", int64(total))
+	o.Progress = func(s string, done, total int) {
+		if s != stage {
+			if p != nil {
+				p.done()
 			}
-			p.set(int64(done), "")
-		},
-	})
+			stage = s
+			p = a.progress(c, "train: "+s, "steps", int64(total))
+		}
+		p.set(int64(done), "")
+	}
+	model, tr, err := rm.Train(ctx, pairs, o)
 	if p != nil {
 		p.done()
 	}
@@ -211,8 +249,12 @@ func (a *app) runTrain(c *urfave.Context) error {
 	out.LongerChosen, out.ShorterChosen = bySide(results)
 	out.Certainty, out.Coverage = tr.Certainty, coverage(model, margins, labels)
 	out.Debias, out.DebiasStrength = tr.Debias, tr.DebiasStrength
+	out.Head, out.Members, out.Tried = model.Metadata.Head, model.Members(), tr.Tried
 	if model.Metadata.Metrics, err = json.Marshal(out); err != nil {
 		return err
+	}
+	if in != nil {
+		r = nil // the labels are those of the files
 	}
 	if r != nil {
 		model.Metadata.ConstitutionHash = r.con.Hash()
@@ -238,6 +280,16 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 	h := o.Holdout
 	fmt.Fprintf(a.Out, "%s: %d pairs, %d features, L2 %g, temperature %.2f; features %.1f s, training %.1f s\n",
 		printable(o.Model), o.Pairs, o.Features, o.L2, o.Temperature, o.FeatureSeconds, o.TrainSeconds)
+	for _, t := range o.Tried {
+		if t.Error != "" {
+			fmt.Fprintf(a.Out, "tried %s: %s\n", t.Head, t.Error)
+			continue
+		}
+		fmt.Fprintf(a.Out, "tried %s: log loss %.4f (± %.4f beside %s), accuracy %.3f, %.0f s\n", t.Head, t.LogLoss, t.LogLossSE, o.Tried[0].Head, t.Accuracy, t.Seconds)
+	}
+	if len(o.Members) > 1 || len(o.Tried) > 0 {
+		fmt.Fprintf(a.Out, "the model is %s: %s\n", o.Head, printable(strings.Join(o.Members, ", ")))
+	}
 	for _, reason := range sortedKeys(o.Skipped) {
 		fmt.Fprintf(a.Out, "left out: %d %s\n", o.Skipped[reason], reason)
 	}

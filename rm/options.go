@@ -34,7 +34,7 @@ var defaultL2 = []float64{30, 10, 3, 1, 0.3, 0.1}
 // group with the defaults and keeps no holdout.
 type Options struct {
 	// Features are the groups to use, of "hash", "style" and "chars"; empty is the
-	// first two.
+	// first two where there are no Sources.
 	Features []string
 	// Sources are the groups of features from outside, used beside Features.
 	Sources []Source
@@ -96,8 +96,8 @@ func Heads() []string {
 	return []string{HeadLinear, HeadMLP, HeadPrinciples, HeadStack, HeadAuto}
 }
 
-// maxEnsemble bounds Options.Ensemble.
-const maxEnsemble = 64
+// MaxEnsemble bounds Options.Ensemble.
+const MaxEnsemble = 64
 
 // Scored is a pair with the scores of its replies: σ(First.Mean − Second.Mean) is the
 // model's probability that the first is better.
@@ -166,7 +166,7 @@ type DebiasPoint struct {
 // resolve checks the options and fills in the defaults.
 func (o Options) resolve() (Options, spec, error) {
 	s := spec{dim: o.Dim, orders: orders}
-	if len(o.Features) == 0 {
+	if len(o.Features) == 0 && len(o.Sources) == 0 {
 		o.Features = []string{FeatureHash, FeatureStyle}
 	}
 	for _, f := range o.Features {
@@ -213,8 +213,8 @@ func (o Options) resolve() (Options, spec, error) {
 	switch {
 	case !slices.Contains(Heads(), o.Head):
 		return o, s, fmt.Errorf("head %q: there are %s", o.Head, strings.Join(Heads(), ", "))
-	case o.Ensemble < 0 || o.Ensemble > maxEnsemble:
-		return o, s, fmt.Errorf("an ensemble of %d: need up to %d", o.Ensemble, maxEnsemble)
+	case o.Ensemble < 0 || o.Ensemble > MaxEnsemble:
+		return o, s, fmt.Errorf("an ensemble of %d: need up to %d", o.Ensemble, MaxEnsemble)
 	case o.Ensemble > 1 && o.Head != HeadLinear && o.Head != HeadMLP:
 		return o, s, fmt.Errorf("an ensemble is of linear heads or networks, not of the head %s", o.Head)
 	case len(o.Debias) > 0 && o.Head != HeadLinear:
