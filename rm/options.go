@@ -253,6 +253,15 @@ func (o Options) resolve() (Options, spec, error) {
 
 // groups gives the names of the feature groups of s.
 func (s spec) groups() []string {
+	g := s.own()
+	for _, src := range s.sources {
+		g = append(g, src.Name)
+	}
+	return g
+}
+
+// own gives those that need no source.
+func (s spec) own() []string {
 	var g []string
 	if s.hash {
 		g = append(g, FeatureHash)
@@ -262,9 +271,6 @@ func (s spec) groups() []string {
 	}
 	if s.chars {
 		g = append(g, FeatureChars)
-	}
-	for _, src := range s.sources {
-		g = append(g, src.Name)
 	}
 	return g
 }

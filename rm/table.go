@@ -17,8 +17,8 @@ type Table struct {
 	skipped map[string]int
 }
 
-// NewTable extracts the features of pairs. Of the options it uses Features, Dim,
-// Seed and Progress.
+// NewTable extracts the features of pairs. Of the options it uses Features, Sources,
+// Dim, Seed, Principles, Votes and Progress.
 func NewTable(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options) (*Table, error) {
 	o, sp, err := o.resolve()
 	if err != nil {
@@ -39,11 +39,11 @@ func (t *Table) Len() int { return len(t.rows) }
 func (t *Table) Pair(i int) *dataset.Pair { return t.rows[i].pair }
 
 // Train fits a model to the pairs with the given numbers, as [Train] does. Its
-// options' Features, Dim, Seed and Holdout are not looked at: the first three
-// are the table's, and there is no holdout.
+// options' Features, Sources, Dim, Seed and Holdout are not looked at: the first
+// four are the table's, and there is no holdout.
 func (t *Table) Train(ctx context.Context, use []int, o Options) (*Model, *Training, error) {
-	o.Features, o.Dim, o.Seed, o.Holdout = t.spec.groups(), t.spec.dim, t.seed, 0
-	o, sp, err := o.resolve()
+	o.Features, o.Sources, o.Dim, o.Seed, o.Holdout = t.spec.own(), nil, t.spec.dim, t.seed, 0
+	o, _, err := o.resolve()
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}
@@ -56,7 +56,7 @@ func (t *Table) Train(ctx context.Context, use []int, o Options) (*Model, *Train
 	}
 	tr := &Training{Pairs: len(rows), DataHash: dataHash(rows)}
 	tr.Train, tr.Validation = split(rows, 0)
-	m, err := fitRows(ctx, rows, sp, o, tr)
+	m, err := fitRows(ctx, rows, t.spec, o, tr)
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}

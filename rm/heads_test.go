@@ -1,0 +1,339 @@
+package rm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cai/dataset"
+	"cai/rm"
+)
+
+// votesOf are two principles on the pairs of these tests: one of the good words,
+// one of the bad ones.
+func votesOf(p *dataset.Pair) []float64 {
+	count := func(text string, words []string) (n float64) {
+		for _, w := range strings.Fields(strings.Trim(text, ".")) {
+			if slices.Contains(words, strings.Trim(w, ".")) {
+				n++
+			}
+		}
+		return n
+	}
+	vote := func(d float64) float64 { return 1 / (1 + math.Exp(-d)) }
+	return []float64{
+		vote(count(p.First.Text, goodWords) - count(p.Second.Text, goodWords)),
+		vote(count(p.Second.Text, badWords) - count(p.First.Text, badWords)),
+	}
+}
+
+// forms are options for each form of a model.
+func forms() map[string]rm.Options {
+	votes := func(o rm.Options) rm.Options {
+		o.Principles, o.Votes = []string{"good", "bad"}, votesOf
+		return o
+	}
+	both := []string{rm.FeatureHash, rm.FeatureStyle}
+	return map[string]rm.Options{
+		"linear":         {},
+		"chars":          {Features: []string{rm.FeatureChars}},
+		"all features":   {Features: []string{rm.FeatureHash, rm.FeatureStyle, rm.FeatureChars}},
+		"sources":        {Features: both, Sources: []rm.Source{letters{id: "1"}}},
+		"source alone":   {Sources: []rm.Source{letters{id: "1"}}},
+		"ensemble":       {Ensemble: 3},
+		"mlp":            {Head: rm.HeadMLP},
+		"mlp, sources":   {Head: rm.HeadMLP, Features: both, Sources: []rm.Source{letters{id: "1"}}},
+		"mlp, ensemble":  {Head: rm.HeadMLP, Ensemble: 2},
+		"stack":          {Head: rm.HeadStack, Features: both, Sources: []rm.Source{letters{id: "1"}}},
+		"principles":     votes(rm.Options{Head: rm.HeadPrinciples}),
+		"auto":           {Head: rm.HeadAuto},
+		"auto of a list": votes(rm.Options{Head: rm.HeadAuto, Features: []string{rm.FeatureStyle, rm.FeatureHash}}),
+	}
+}
+
+// letters is a source: shares of a few letters in prompt and reply, as an
+// embedding might give them. It does not know replies that start with "?".
+type letters struct {
+	id string
+}
+
+func (l letters) Name() string      { return "embed:letters" }
+func (l letters) ID() string        { return l.id }
+func (l letters) Dims() (p, r int)  { return 32, 32 }
+func (l letters) Columns() []string { return nil }
+
+func (l letters) Vectors(_ context.Context, items []rm.Item) ([]rm.Vector, error) {
+	of := func(text string) []float32 {
+		v := make([]float32, 32)
+		for _, w := range strings.Fields(text) {
+			h := fnv.New32a()
+			h.Write([]byte(strings.Trim(w, ".")))
+			v[h.Sum32()%32]++
+		}
+		return v
+	}
+	out := make([]rm.Vector, len(items))
+	for i, it := range items {
+		if strings.HasPrefix(it.Reply, "?") {
+			continue
+		}
+		prompt := ""
+		if len(it.Prompt) > 0 {
+			prompt = it.Prompt[0].Content
+		}
+		out[i] = rm.Vector{Prompt: of(prompt), Reply: of(it.Reply), Known: true}
+	}
+	return out, nil
+}
+
+func TestEveryFormLearnsAndIsKeptBitForBit(t *testing.T) {
+	pairs := makePairs(5, 400)
+	for name, o := range forms() {
+		t.Run(name, func(t *testing.T) {
+			o.Holdout = 0.2
+			m, tr := mustTrain(t, pairs, o)
+			right := 0.0
+			for _, s := range tr.Holdout {
+				if (s.First.Mean > s.Second.Mean) == (s.Pair.P == 1) {
+					right++
+				}
+			}
+			if acc := right / float64(len(tr.Holdout)); acc < 0.8 {
+				t.Errorf("accuracy %.3f on %d pairs of the holdout", acc, len(tr.Holdout))
+			}
+			if !(tr.Temperature > 0) || tr.Certainty == nil {
+				t.Errorf("temperature %v, certainty %v", tr.Temperature, tr.Certainty)
+			}
+			file := filepath.Join(t.TempDir(), "m.safetensors")
+			if err := m.Save(file); err != nil {
+				t.Fatal(err)
+			}
+			back, err := rm.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := back.Bind(o.Sources...); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := back.Members(), m.Members(); !slices.Equal(got, want) {
+				t.Errorf("members %v after loading, %v before", got, want)
+			}
+			for _, p := range pairs[:20] {
+				for _, text := range []string{p.First.Text, "", "Ünbekannt 中文 words.", "? not known to the source"} {
+					if x, y := score(t, m, p.Prompt, text), score(t, back, p.Prompt, text); x != y {
+						t.Fatalf("score of %q is %v before saving, %v after", text, x, y)
+					}
+				}
+				z, first, second := margin(t, m, p)
+				if w, f, s := margin(t, m, mirror(p)); z != -w || f != second || s != first {
+					t.Errorf("margin %v, of the mirrored pair %v", z, w)
+				}
+			}
+		})
+	}
+}
+
+func TestFormsDoNotHangOnProcessorsOrOrder(t *testing.T) {
+	pairs := makePairs(6, 200)
+	back := slices.Clone(pairs)
+	slices.Reverse(back)
+	for i := range back {
+		if i%3 == 0 {
+			back[i] = mirror(back[i])
+		}
+	}
+	for _, name := range []string{"ensemble", "mlp", "mlp, ensemble", "stack", "principles"} {
+		o := forms()[name]
+		a, _ := mustTrain(t, pairs, o)
+		old := runtime.GOMAXPROCS(1)
+		b, _ := mustTrain(t, back, o)
+		runtime.GOMAXPROCS(old)
+		for _, p := range pairs[:5] {
+			if x, y := score(t, a, p.Prompt, p.First.Text), score(t, b, p.Prompt, p.First.Text); x != y {
+				t.Errorf("%s: %v and %v", name, x, y)
+			}
+		}
+	}
+}
+
+func TestTableScoresAsTheModelDoes(t *testing.T) {
+	pairs := makePairs(7, 200)
+	for name, o := range forms() {
+		o.Dim = 1 << 14
+		table, err := rm.NewTable(context.Background(), seq(pairs), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var train, test []int
+		for i := range table.Len() {
+			if i%4 == 0 {
+				test = append(test, i)
+			} else {
+				train = append(train, i)
+			}
+		}
+		m, _, err := table.Train(context.Background(), train, o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := m.Bind(o.Sources...); err != nil {
+			t.Fatal(err)
+		}
+		for i, z := range table.Margins(m, test) {
+			if want, _, _ := margin(t, m, table.Pair(test[i])); math.Abs(z-want) > 1e-3 {
+				t.Errorf("%s: pair %d: margin %v from the table, %v from the model", name, test[i], z, want)
+			}
+		}
+	}
+}
+
+func TestEnsembleIsLessSureOfWhatIsOdd(t *testing.T) {
+	pairs := makePairs(8, 400)
+	m, _ := mustTrain(t, pairs, rm.Options{Ensemble: 8})
+	one, _ := mustTrain(t, pairs, rm.Options{})
+	if n := len(m.Members()); n != 8 {
+		t.Fatalf("%d members", n)
+	}
+	var few, many float64
+	for _, p := range pairs[:50] {
+		few += score(t, m, p.Prompt, "the river turns.").Std
+		many += score(t, m, p.Prompt, strings.Repeat("kind clear rude vague honest hasty ", 6)).Std
+		a, b := score(t, m, p.Prompt, p.First.Text).Mean, score(t, one, p.Prompt, p.First.Text).Mean
+		if a*b < 0 && math.Abs(b) > 1 {
+			t.Errorf("the ensemble gives %v, a single model %v", a, b)
+		}
+	}
+	if !(many > 0 && few > 0) {
+		t.Errorf("deviations %v and %v", few, many)
+	}
+	if a, b := score(t, m, nil, "same"), score(t, m, nil, "same"); a != b {
+		t.Errorf("one text has the scores %v and %v", a, b)
+	}
+}
+
+func TestPrinciplesNeedVotes(t *testing.T) {
+	pairs := makePairs(9, 100)
+	nobody := func(*dataset.Pair) []float64 { return nil }
+	_, _, err := rm.Train(context.Background(), seq(pairs), rm.Options{
+		Head: rm.HeadPrinciples, Principles: []string{"good"}, Votes: nobody,
+	})
+	if err == nil || !strings.Contains(err.Error(), "good") {
+		t.Errorf("no votes: %v", err)
+	}
+	m, _ := mustTrain(t, pairs, forms()["principles"])
+	if got := m.Members(); !slices.Equal(got, []string{"good", "bad"}) {
+		t.Errorf("members %v", got)
+	}
+	// Votes for a part of the pairs are enough.
+	part := forms()["principles"]
+	part.Votes = func(p *dataset.Pair) []float64 {
+		if p.Source.Line%2 == 0 {
+			return []float64{votesOf(p)[0], math.NaN()}
+		}
+		return votesOf(p)
+	}
+	mustTrain(t, pairs, part)
+}
+
+func TestAutoSaysWhatItTried(t *testing.T) {
+	pairs := makePairs(10, 300)
+	_, tr := mustTrain(t, pairs, forms()["auto of a list"])
+	var heads []string
+	for _, c := range tr.Tried {
+		heads = append(heads, c.Head)
+		if c.Error != "" || !(c.LogLoss > 0) || !(c.Accuracy > 0.5) {
+			t.Errorf("tried %+v", c)
+		}
+	}
+	if !slices.Equal(heads, []string{rm.HeadLinear, rm.HeadMLP, rm.HeadStack, rm.HeadPrinciples}) {
+		t.Errorf("tried %v", heads)
+	}
+	o := forms()["auto"]
+	o.Budget = time.Nanosecond
+	m, tr := mustTrain(t, pairs, o)
+	if len(tr.Tried) != 3 || tr.Tried[0].Error != "" || tr.Tried[1].Error == "" || m.Metadata.Head != rm.HeadLinear {
+		t.Errorf("without time: %s of %+v", m.Metadata.Head, tr.Tried)
+	}
+}
+
+func TestSourcesAreThoseOfTheTraining(t *testing.T) {
+	pairs := makePairs(11, 100)
+	m, _ := mustTrain(t, pairs, rm.Options{Sources: []rm.Source{letters{id: "1"}}})
+	file := filepath.Join(t.TempDir(), "m.safetensors")
+	if err := m.Save(file); err != nil {
+		t.Fatal(err)
+	}
+	m, err := rm.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Sources(); !slices.Equal(got, []string{"embed:letters"}) {
+		t.Errorf("sources %v", got)
+	}
+	if _, err := m.Score(context.Background(), pairs[0].Prompt, "words"); !errors.Is(err, rm.ErrUnbound) {
+		t.Errorf("unbound: %v", err)
+	}
+	if err := m.Bind(); err == nil || !strings.Contains(err.Error(), "embed:letters") {
+		t.Errorf("no source: %v", err)
+	}
+	if err := m.Bind(letters{id: "2"}); err == nil || !strings.Contains(err.Error(), "trained with 1") {
+		t.Errorf("another source: %v", err)
+	}
+	if err := m.Bind(letters{id: "1"}); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []rm.Source{short{}, failing{}} {
+		_, _, err := rm.Train(context.Background(), seq(pairs), rm.Options{Sources: []rm.Source{bad}})
+		if err == nil || !strings.Contains(err.Error(), "embed:bad") {
+			t.Errorf("%T: %v", bad, err)
+		}
+	}
+}
+
+// short is a source that gives too few numbers, failing one that gives none.
+type (
+	short   struct{ letters }
+	failing struct{ letters }
+)
+
+func (short) Name() string   { return "embed:bad" }
+func (failing) Name() string { return "embed:bad" }
+
+func (short) Vectors(_ context.Context, items []rm.Item) ([]rm.Vector, error) {
+	out := make([]rm.Vector, len(items))
+	for i := range out {
+		out[i] = rm.Vector{Prompt: make([]float32, 32), Reply: make([]float32, 31), Known: true}
+	}
+	return out, nil
+}
+
+func (failing) Vectors(context.Context, []rm.Item) ([]rm.Vector, error) {
+	return nil, fmt.Errorf("embed:bad is away")
+}
+
+func TestHeadOptionsAreChecked(t *testing.T) {
+	pairs := makePairs(12, 20)
+	for want, o := range map[string]rm.Options{
+		"head":       {Head: "tree"},
+		"ensemble":   {Ensemble: rm.MaxEnsemble + 1},
+		"resamples":  {Ensemble: 2, Head: rm.HeadStack},
+		"debias":     {Debias: []string{rm.DebiasLength}, Head: rm.HeadMLP},
+		"principles": {Head: rm.HeadPrinciples},
+		"twice":      {Sources: []rm.Source{letters{}, letters{}}},
+	} {
+		if want == "resamples" {
+			want = "ensemble"
+		}
+		if _, _, err := rm.Train(context.Background(), seq(pairs), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
