@@ -281,12 +281,18 @@ func place(prompt dataset.Hash, seed int64) float64 {
 // merge orders the rows by the hashes of their pairs and makes one of
 // duplicates, whose labels it averages.
 func merge(rows []row, skipped map[string]int) []row {
-	slices.SortFunc(rows, func(x, y row) int {
+	order := make([]int32, len(rows))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(i, j int32) int {
+		x, y := &rows[i], &rows[j]
 		if c := bytes.Compare(x.key[:], y.key[:]); c != 0 {
 			return c
 		}
 		return before(x.pair, y.pair)
 	})
+	arrange(rows, order)
 	out := rows[:0]
 	for _, r := range rows {
 		if len(out) > 0 && out[len(out)-1].key == r.key {
@@ -300,6 +306,27 @@ func merge(rows []row, skipped map[string]int) []row {
 	}
 	clear(rows[len(out):])
 	return out
+}
+
+// arrange puts row order[i] at i. Rows are large, so that it is quicker to sort
+// their numbers and to move each once. It spends order.
+func arrange(rows []row, order []int32) {
+	for i := range order {
+		if int(order[i]) == i {
+			continue
+		}
+		first, k := rows[i], i
+		for {
+			j := int(order[k])
+			order[k] = int32(k)
+			if j == i {
+				break
+			}
+			rows[k] = rows[j]
+			k = j
+		}
+		rows[k] = first
+	}
 }
 
 // before orders duplicates by their place in the input, so that which of them
@@ -335,18 +362,22 @@ func split(rows []row, holdout float64) (train, validation int) {
 	if n[0] == 0 || n[1] == 0 || n[2] == 0 && holdout > 0 {
 		lo, hi = byRank(prompts, holdout, len(prompts) < textsKept)
 	}
-	slices.SortStableFunc(rows, func(x, y row) int { return part(x.u, lo, hi) - part(y.u, lo, hi) })
-	for i := range rows {
-		switch part(rows[i].u, lo, hi) {
-		case 0:
-			train++
-			rows[i].pair = nil
-		case 1:
-			validation++
-			rows[i].pair = nil
+	order := make([]int32, 0, len(rows))
+	for k := range n {
+		n[k] = 0
+		for i := range rows {
+			if part(rows[i].u, lo, hi) != k {
+				continue
+			}
+			n[k]++
+			order = append(order, int32(i))
+			if k < 2 {
+				rows[i].pair = nil
+			}
 		}
 	}
-	return train, validation
+	arrange(rows, order)
+	return n[0], n[1]
 }
 
 // part tells where a place falls: 0 training, 1 validation, 2 holdout.
