@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cai/dataset"
 )
@@ -68,7 +69,7 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 		mu     sync.Mutex
 		rows   []row
 		few    = map[dataset.Hash]struct{}{} // different prompts, while they are few
-		copied bool                          // few has reached textsKept
+		copied atomic.Bool                   // few has reached textsKept
 		asking error                         // why a source gave nothing
 		wg     sync.WaitGroup
 	)
@@ -79,18 +80,18 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 			rows = append(rows, out...)
 			return
 		}
-		if !copied {
+		if !copied.Load() {
 			for i := range out {
 				few[out[i].prompt] = struct{}{}
 			}
 			if len(few) >= textsKept {
-				copied = true
+				copied.Store(true)
 				for i := range rows {
 					dropText(&rows[i], o.Holdout)
 				}
 			}
 		}
-		if copied {
+		if copied.Load() {
 			for i := range out {
 				dropText(&out[i], o.Holdout)
 			}
@@ -116,8 +117,14 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 					continue
 				}
 				out := make([]row, len(b))
+				// What is in the holdout without doubt is scored as it will be later,
+				// from its texts.
+				sure := copied.Load() && len(o.Sources) == 0
 				for i, p := range b {
-					scratch = e.row(p, &o, scratch, &out[i])
+					e.identify(p, &o, &out[i])
+					if !sure || out[i].u >= o.Holdout {
+						scratch = e.features(&out[i], scratch)
+					}
 				}
 				if e := attach(ctx, o.Sources, s, b, out); e != nil {
 					failed(e)
@@ -219,25 +226,31 @@ func dropText(r *row, holdout float64) {
 	}
 }
 
-// row fills r from one pair.
-func (e *extractor) row(p *dataset.Pair, o *Options, scratch []entry, r *row) []entry {
+// identify fills r from one pair but for its features.
+func (e *extractor) identify(p *dataset.Pair, o *Options, r *row) {
 	id := p.Key()
 	*r = row{key: id.Hash, prompt: id.Prompt, u: place(id.Prompt, o.Seed), pair: p, swap: id.Swapped, n: 1}
-	a, b := p.First.Text, p.Second.Text
 	// The same rounding whichever reply stands first: P and 1 − P together may
 	// miss 1 by 2^-54, and that is rounded away.
 	r.label = int64(math.Round(p.P * labelOne))
 	if id.Swapped {
-		a, b = b, a
 		r.label = labelOne - r.label
 	}
 	if o.Votes != nil {
 		r.votes = votes(p, o, id.Swapped)
 	}
+}
+
+// features computes those of r's pair.
+func (e *extractor) features(r *row, scratch []entry) []entry {
+	a, b := r.pair.First.Text, r.pair.Second.Text
+	if r.swap {
+		a, b = b, a
+	}
 	if n := e.dense(); n > 0 {
 		r.dense = make([]float32, 2*n)
 	}
-	e.setPrompt(p.Prompt)
+	e.setPrompt(r.pair.Prompt)
 	half := len(r.dense) / 2
 	scratch = e.reply(a, scratch[:0], r.dense[:half])
 	n := len(scratch)

@@ -273,7 +273,7 @@ func (m *matrix) blocks() int {
 	for i := range m.x {
 		entries += m.x[i].entries()
 	}
-	return max(1, min(maxBlocks, entries/(4*max(1, m.cols))))
+	return max(1, min(maxBlocks, entries/(6*max(1, m.cols))))
 }
 
 // maxBlocks bounds the blocks, and with them the processors that a fit uses.
