@@ -149,9 +149,6 @@ func (s *space) wordCol(i int) int {
 	return s.dense() + s.common*numExpected + i
 }
 
-// wordEnd is the column behind those of the common hashed features.
-func (s *space) wordEnd() int { return s.dense() + s.common*stride }
-
 // cols is the number of columns.
 func (s *space) cols() int {
 	if s.gate == nil {
@@ -308,25 +305,6 @@ func (v *vocab) hits(es []entry, out []hit, strange *float64) []hit {
 		}
 	}
 	return out
-}
-
-// norm gives 1 over the Euclidean norm of a reply's hashed features, those
-// without a weight included; 0 where there are none.
-func (v *vocab) norm(es []entry) float64 {
-	sum := 0.0
-	for _, e := range es {
-		x := e.tf()
-		if i := v.at[e.bucket()]; i >= 0 {
-			x *= float64(v.idf[i])
-		} else {
-			x *= float64(v.rare)
-		}
-		sum += x * x
-	}
-	if sum == 0 {
-		return 0
-	}
-	return 1 / math.Sqrt(sum)
 }
 
 // gateNorm gives what scales the idf of a prompt's known words to the norm
