@@ -129,6 +129,9 @@ func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, scores []
 			side := sides(r.Pair)[i]
 			err = errors.Join(err, set("score_"+side, s.Mean), set("std_"+side, s.Std))
 		}
+		if m.Metadata.Tie > 0 {
+			err = errors.Join(err, set("p_tie", m.Metadata.TieProbability(scores[0].Mean-scores[1].Mean)))
+		}
 		if c, ok := m.Metadata.Certainty.At(conformalLevel); ok {
 			err = errors.Join(err, set("set", named(c, scores[0].Mean-scores[1].Mean, sides(r.Pair))))
 		}

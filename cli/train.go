@@ -38,6 +38,9 @@ func (a *app) trainCommand() *urfave.Command {
 			"prompt. stack sums a head on all features, one on each group and a network. auto\n" +
 			"compares them by cross-validation over prompts. --ensemble 8 fits eight models to\n" +
 			"resamples: std is then their disagreement.\n\n" +
+			"--noise fit learns which share of the labels, of each --annotator, is the wrong way round,\n" +
+			"and does not let them count as the others do; --ties learns from ties; --margin widens\n" +
+			"the scores of clear labels; --weight takes weights from a column.\n\n" +
 			"--debias length keeps the model from preferring length, --debias length,markup from\n" +
 			"markup too: labels that go with it are balanced, and its covariance with the margins is\n" +
 			"penalised until the correlation on the validation pairs is that of --length-correlation.\n" +
@@ -63,7 +66,7 @@ func (a *app) trainCommand() *urfave.Command {
 			&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
 			&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
 			&urfave.StringFlag{Name: "out", Value: "rm.safetensors", Usage: "write the model to `FILE`"},
-		}, readingFlags()...), inputFlags()...),
+		}, append(fitFlags(), readingFlags()...)...), inputFlags()...),
 		Action: a.runTrain,
 	}
 }
@@ -83,6 +86,8 @@ type trainJSON struct {
 	Head           string                 `json:"head"`
 	Members        []string               `json:"members"`
 	Tried          []rm.Candidate         `json:"tried,omitempty"`
+	Tie            float64                `json:"tie,omitempty"`
+	Noise          map[string]float64     `json:"noise,omitempty"`
 	TrainSeconds   float64                `json:"train_seconds"`
 	FeatureSeconds float64                `json:"feature_seconds"`
 	L2             float64                `json:"l2"`
@@ -191,6 +196,9 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		Holdout: c.Float64("holdout"), Seed: c.Int64("seed"), Head: head, Ensemble: c.Int("ensemble"), Budget: c.Duration("budget"),
 		Debias: list(c.StringSlice("debias")), LengthCorrelation: c.Float64("length-correlation"), L2: c.Float64Slice("l2"),
 	}
+	if err := fitOptions(c, &o); err != nil {
+		return err
+	}
 	if r != nil && (head == rm.HeadPrinciples || head == rm.HeadAuto) {
 		v, err := r.votes(ctx)
 		if err != nil {
@@ -206,6 +214,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeSources()) }()
 	o.Sources = sources
+	a.startsOver = len(sources) == 0 // embeddings are kept as they come
 
 	var p *progress
 	stage := ""
@@ -250,6 +259,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	out.Certainty, out.Coverage = tr.Certainty, coverage(model, margins, labels)
 	out.Debias, out.DebiasStrength = tr.Debias, tr.DebiasStrength
 	out.Head, out.Members, out.Tried = model.Metadata.Head, model.Members(), tr.Tried
+	out.Tie, out.Noise = tr.Tie, tr.Noise
 	if model.Metadata.Metrics, err = json.Marshal(out); err != nil {
 		return err
 	}
@@ -269,6 +279,10 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}
 	} else {
 		a.printTraining(out, r)
+	}
+	if tr.Interrupted {
+		fmt.Fprintf(a.Err, "cai: stopped: %s is the model that there was, %s, fitted to a part of the pairs\n", printable(out.Model), out.Head)
+		return silent(ExitInterrupted)
 	}
 	if in != nil && in.bad > 0 {
 		return silent(ExitSomeFailed)
@@ -297,6 +311,12 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 	fmt.Fprintf(a.Out, "log loss %s (chance 0.693), ECE %s, length Spearman %s\n", h.LogLoss, h.ECE, h.LengthSpearman)
 	fmt.Fprintf(a.Out, "where the longer reply is chosen: %s over %d; where the shorter: %s over %d\n",
 		o.LongerChosen.Accuracy, o.LongerChosen.N, o.ShorterChosen.Accuracy, o.ShorterChosen.N)
+	for _, by := range sortedKeys(o.Noise) {
+		fmt.Fprintf(a.Out, "labels the wrong way round%s: %.3f\n", of(by), o.Noise[by])
+	}
+	if o.Tie > 0 {
+		fmt.Fprintf(a.Out, "ties: nu %.3f, so equal scores are a tie in %.3f of cases\n", o.Tie, o.Tie/(2+o.Tie))
+	}
 	if len(o.Debias) > 0 {
 		fmt.Fprintf(a.Out, "debiased with strength %.2f, chosen on the validation pairs\n", o.DebiasStrength)
 	}
@@ -312,6 +332,14 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 		fmt.Fprintf(a.Out, "the labels are those of %s: the figures tell how well the model agrees with it\n", printable(r.names()))
 	}
 	verdict(a.Out, "the model", h.Figures)
+}
+
+// of names an annotator.
+func of(annotator string) string {
+	if annotator == "" {
+		return ""
+	}
+	return " of " + printable(annotator)
 }
 
 // trainingPairs gives the labels as pairs for training.

@@ -64,7 +64,10 @@ func fitBest(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 		c.Seconds = time.Since(began).Seconds()
 		switch {
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			// What is left is to fit the form that takes a moment.
+			t.Tried, t.Interrupted = tried, true
+			o.Head = HeadLinear
+			return fitRows(context.WithoutCancel(ctx), rows, sp, o, t)
 		case over && err != nil:
 			c.Error = "the time budget was spent"
 		case err != nil:

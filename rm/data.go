@@ -38,6 +38,8 @@ type row struct {
 	asked          []float32 // what the sources say of the prompt alone
 	// What replies to the prompt are expected to be like; see expectation.
 	expected [numExpected]float64
+	weight   float64   // of the pair beside others
+	by       string    // annotator
 	votes    []float32 // P(a is better) by each principle, NaN where nobody was asked
 	label    int64     // sum over duplicates, of labelOne
 	n        int64     // duplicates
@@ -238,6 +240,13 @@ func (e *extractor) identify(p *dataset.Pair, o *Options, r *row) {
 	}
 	if o.Votes != nil {
 		r.votes = votes(p, o, id.Swapped)
+	}
+	r.weight = 1
+	if o.Weight != nil {
+		r.weight = o.Weight(p)
+	}
+	if o.Annotator != nil {
+		r.by = o.Annotator(p)
 	}
 }
 

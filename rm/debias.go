@@ -79,7 +79,7 @@ func (f *fitter) debias(w []float64) error {
 			return 0, err
 		}
 		val.times(w, z)
-		temp, loss := temperature(z, labels)
+		temp, loss := f.temperature(z, labels)
 		rho := eval.Spearman(z, length)
 		if math.IsNaN(rho) { // scores or lengths are all the same
 			rho = 0
@@ -200,14 +200,19 @@ func balance(ctx context.Context, x *matrix, u [][]float64) error {
 	}
 	z := make([]float64, m.rows())
 	m.times(w, z)
+	old := x.weight
 	x.p, x.weight = slices.Clone(x.p), make([]float64, len(x.p))
 	sum := 0.0
 	for i, v := range z {
 		q := sigmoid(max(-3, min(3, v)))
 		one, zero := x.p[i]*0.5/q, (1-x.p[i])*0.5/(1-q)
-		x.weight[i] = one + zero
+		weight := one + zero
 		x.p[i] = one / (one + zero)
-		sum += x.weight[i]
+		if old != nil {
+			weight *= old[i]
+		}
+		x.weight[i] = weight
+		sum += weight
 	}
 	for i := range x.weight {
 		x.weight[i] *= float64(len(x.weight)) / sum

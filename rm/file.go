@@ -76,6 +76,9 @@ func (m *Model) strings() map[string]string {
 	if len(d.Debias) > 0 {
 		s["debias"] = strings.Join(d.Debias, ",")
 	}
+	if d.Tie > 0 {
+		s["tie"] = formatFloat(d.Tie)
+	}
 	if d.Judge != "" {
 		s["judge"] = d.Judge
 	}
@@ -229,6 +232,9 @@ func parse(b []byte) (*Model, error) {
 	if v := meta["certainty"]; v != "" {
 		d.Certainty = &Certainty{}
 		r.json("certainty", d.Certainty)
+	}
+	if meta["tie"] != "" {
+		d.Tie = r.positive("tie")
 	}
 	if v := meta["debias"]; v != "" {
 		d.Debias = strings.Split(v, ",")

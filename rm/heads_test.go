@@ -337,3 +337,38 @@ func TestHeadOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestStoppedTrainingKeepsWhatThereIs(t *testing.T) {
+	pairs := makePairs(13, 300)
+	for stage, o := range map[string]rm.Options{
+		"refit": {}, "ensemble": {Ensemble: 4}, "network": {Head: rm.HeadMLP}, "stack": {Head: rm.HeadStack}, "auto: mlp": {Head: rm.HeadAuto},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		n := 0
+		o.Dim, o.Holdout = 1<<14, 0.1
+		o.Progress = func(s string, _, _ int) {
+			if s == stage {
+				if n++; n == 20 || stage != "network" {
+					cancel()
+				}
+			}
+		}
+		m, tr, err := rm.Train(ctx, seq(pairs), o)
+		cancel()
+		if err != nil {
+			t.Errorf("%s: %v", stage, err)
+			continue
+		}
+		if !tr.Interrupted || len(tr.Holdout) == 0 || len(m.Members()) != 1 {
+			t.Errorf("%s: interrupted %v, %d in the holdout, members %v", stage, tr.Interrupted, len(tr.Holdout), m.Members())
+		}
+		if z, _, _ := margin(t, m, pairs[0]); math.IsNaN(z) {
+			t.Errorf("%s: margin %v", stage, z)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, _, err := rm.Train(ctx, seq(pairs), rm.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped before there is anything: %v", err)
+	}
+}

@@ -16,7 +16,9 @@ type matrix struct {
 	p []float64 // label of each row: P(a is better)
 	// weight of each row, with mean 1; nil where all are 1
 	weight []float64
-	scale  []float32 // by column; nil where all are 1
+	like   *likelihood // nil is Bradley–Terry
+	by     []int32     // annotator of each row; nil where nobody asked
+	scale  []float32   // by column; nil where all are 1
 	cols   int
 }
 
@@ -222,7 +224,10 @@ func (m *matrix) rows() int { return len(m.x) }
 
 // span gives the rows from i to j.
 func (m *matrix) span(i, j int) *matrix {
-	s := &matrix{x: m.x[i:j], p: m.p[i:j], scale: m.scale, cols: m.cols}
+	s := &matrix{x: m.x[i:j], p: m.p[i:j], like: m.like, scale: m.scale, cols: m.cols}
+	if m.by != nil {
+		s.by = m.by[i:j]
+	}
 	if m.weight != nil {
 		s.weight = m.weight[i:j]
 	}

@@ -102,6 +102,8 @@ func (f *fitter) trainNetwork(k, rows, epochs int, val []row, labels []float64) 
 		if loss < low {
 			low, epoch = loss, e
 			best = append(best[:0], z...)
+			f.measure(z, labels)
+			f.soFar = &member{name: HeadMLP, head: net.clone(), scale: 1, offset: net.mean(f.space, f.rows)}
 		}
 		return e-epoch >= netPatience
 	})

@@ -34,6 +34,9 @@ type Metadata struct {
 	Head string
 	// Debias is what the model was kept from preferring.
 	Debias []string
+	// Tie is ν of the Davidson model that the labels' ties were fitted by; 0
+	// without. See TieProbability.
+	Tie float64
 	// ConstitutionHash and Judge say where the labels come from, Metrics how
 	// good the model is; Train leaves them empty for the caller to fill in.
 	ConstitutionHash dataset.Hash
@@ -43,6 +46,15 @@ type Metadata struct {
 	// left out of the file, which makes the file a function of the data and
 	// the settings alone.
 	Created time.Time
+}
+
+// TieProbability gives the probability that neither reply of a pair with the
+// given margin is the better one; 0 for a model without ties.
+func (d *Metadata) TieProbability(margin float64) float64 {
+	if d.Tie == 0 {
+		return 0
+	}
+	return tieProbability(d.Tie, margin*d.Temperature)
 }
 
 // Score is what a model makes of a reply. Scores compare replies to one and

@@ -1,6 +1,9 @@
 package rm
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // network is the head with one hidden layer of rectified units:
 //
@@ -131,6 +134,10 @@ func (n *network) tensors() map[string]tensor {
 		"in": {f: n.in, width: n.hidden}, "word": {f: n.word, width: n.hidden},
 		"bias": {f: n.bias}, "out": {f: n.out},
 	}
+}
+
+func (n *network) clone() *network {
+	return &network{n.hidden, slices.Clone(n.in), slices.Clone(n.word), slices.Clone(n.bias), slices.Clone(n.out)}
 }
 
 // finite tells whether all weights are finite.

@@ -1,6 +1,7 @@
 package rm
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -76,6 +77,23 @@ type Options struct {
 	// where nobody was asked.
 	Principles []string
 	Votes      func(*dataset.Pair) []float64
+	// Weight gives how much a pair counts beside others, such as how far its judge
+	// can be relied on: a positive number, or 0 to leave it out of the fit; nil is
+	// 1 for all. The others of this group say how labels come from margins, as the
+	// likelihood in this package defines it; they go with HeadLinear, and only one
+	// of Margin, Noise and Ties.
+	Weight func(*dataset.Pair) float64
+	// Margin is that of a pair with the label 1 or 0, in log-odds.
+	Margin float64
+	// Noise is the share, below 0.5, of labels that are the wrong way round;
+	// FitNoise learns it from the data, for each Annotator, where there is such a
+	// function.
+	Noise     float64
+	FitNoise  bool
+	Annotator func(*dataset.Pair) string
+	// Ties takes labels of ½ for ties, which are the more likely the closer two
+	// replies are.
+	Ties bool
 	// Budget is how long HeadAuto may try forms of the model; 0 is ten minutes.
 	Budget time.Duration
 
@@ -131,6 +149,13 @@ type Training struct {
 	// Debias is what debiasing tried, in its order, and DebiasStrength what it
 	// took; both are empty without it.
 	Debias []DebiasPoint
+	// Tie is ν of the Davidson model, 0 without ties; Noise the share of labels
+	// that are the wrong way round, by annotator, as fitted or given.
+	Tie   float64
+	Noise map[string]float64
+	// Interrupted tells that the fit was stopped and the model is what there was:
+	// one head, fitted to the training pairs alone.
+	Interrupted bool
 	// Tried is what HeadAuto tried.
 	Tried          []Candidate
 	DebiasStrength float64
@@ -219,6 +244,14 @@ func (o Options) resolve() (Options, spec, error) {
 		return o, s, fmt.Errorf("an ensemble is of linear heads or networks, not of the head %s", o.Head)
 	case len(o.Debias) > 0 && o.Head != HeadLinear:
 		return o, s, fmt.Errorf("debias is for linear heads, not for the head %s", o.Head)
+	case o.Head != HeadLinear && (o.Margin > 0 || o.Noise > 0 || o.FitNoise || o.Ties):
+		return o, s, fmt.Errorf("margin, noise and ties are for linear heads, not for the head %s", o.Head)
+	case !(o.Margin >= 0) || math.IsInf(o.Margin, 0):
+		return o, s, fmt.Errorf("margin %v: need a number from 0 on", o.Margin)
+	case !(o.Noise >= 0 && o.Noise < 0.5):
+		return o, s, fmt.Errorf("noise %v: need a share from 0 to less than 0.5", o.Noise)
+	case btoi(o.Margin > 0)+btoi(o.Noise > 0 || o.FitNoise)+btoi(o.Ties) > 1:
+		return o, s, errors.New("only one of margin, noise and ties can be there")
 	case o.Head == HeadPrinciples && (len(o.Principles) == 0 || o.Votes == nil):
 		return o, s, fmt.Errorf("the head %s needs principles and their votes", o.Head)
 	}
@@ -249,6 +282,13 @@ func (o Options) resolve() (Options, spec, error) {
 	})
 	o.L2 = slices.Compact(o.L2)
 	return o, s, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // groups gives the names of the feature groups of s.

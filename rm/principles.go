@@ -30,12 +30,16 @@ func (f *fitter) principles() ([]member, blend, error) {
 	for k, name := range f.o.Principles {
 		f.progress("principles", k, n)
 		x := *f.x
+		x.like = nil
 		x.p, x.weight = make([]float64, len(f.rows)), make([]float64, len(f.rows))
 		known := 0
 		for i := range f.rows {
 			x.p[i] = 0.5
 			if v := f.rows[i].votes[k]; !math.IsNaN(float64(v)) {
 				x.p[i], x.weight[i] = float64(v), 1
+				if f.x.weight != nil {
+					x.weight[i] = f.x.weight[i]
+				}
 				known++
 			}
 		}

@@ -59,7 +59,7 @@ func (t *bt) ridge(w, step []float64) func(alpha float64) float64 {
 func (t *bt) loss(z, zs []float64, alpha float64) float64 {
 	f := 0.0
 	for i, zi := range z {
-		c := crossEntropy(zi+alpha*zs[i], t.x.p[i])
+		c := t.x.lossAt(i, zi+alpha*zs[i])
 		if t.x.weight != nil {
 			c *= t.x.weight[i]
 		}
@@ -84,7 +84,7 @@ func (t *bt) value(w, z []float64) float64 {
 // gradient gives ∇f at w with X·w in z; r is scratch for the residuals.
 func (t *bt) gradient(w, z, r, g []float64) {
 	for i, zi := range z {
-		r[i] = sigmoid(zi) - t.x.p[i]
+		r[i] = t.x.slope(i, zi)
 	}
 	t.x.weigh(r)
 	t.x.transposeTimes(r, g, false, t.sums)
@@ -95,12 +95,43 @@ func (t *bt) gradient(w, z, r, g []float64) {
 	t.shut(g)
 }
 
-// curvature gives σ(z)(1 − σ(z)) for each row.
-func curvature(z, h []float64) {
+// curvature gives the second derivative of the loss by z for each row, which for
+// Bradley–Terry is σ(z)(1 − σ(z)).
+func (m *matrix) curvature(z, h []float64) {
 	for i, zi := range z {
+		if m.like != nil {
+			_, _, h[i] = m.like.at(zi, m.p[i], m.annotator(i))
+			continue
+		}
 		s := sigmoid(zi)
 		h[i] = s * (1 - s)
 	}
+}
+
+// annotator gives that of row i.
+func (m *matrix) annotator(i int) int32 {
+	if m.by == nil {
+		return 0
+	}
+	return m.by[i]
+}
+
+// lossAt gives the loss of row i at the margin z.
+func (m *matrix) lossAt(i int, z float64) float64 {
+	if m.like != nil {
+		l, _, _ := m.like.at(z, m.p[i], m.annotator(i))
+		return l
+	}
+	return crossEntropy(z, m.p[i])
+}
+
+// slope gives its derivative.
+func (m *matrix) slope(i int, z float64) float64 {
+	if m.like != nil {
+		_, s, _ := m.like.at(z, m.p[i], m.annotator(i))
+		return s
+	}
+	return sigmoid(z) - m.p[i]
 }
 
 // diagonal gives the diagonal of ∇²f; h are the curvatures.
@@ -141,7 +172,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 	clear(pre)
 	t.gradient(pre, z, r, g) // at 0
 	stop := tol * math.Sqrt(dot(g, g))
-	if t.low == nil && t.closed == nil && t.x.scale != nil {
+	if t.low == nil && t.closed == nil && t.x.scale != nil && t.x.like == nil {
 		if err := t.ascend(ctx, w, tol); err != nil {
 			return nil, err
 		}
@@ -158,7 +189,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 		if iter > 0 || !zero { // else it is that at 0
 			t.gradient(w, z, r, g)
 		}
-		curvature(z, h)
+		t.x.curvature(z, h)
 		t.x.weigh(h)
 		t.diagonal(h, diag)
 		norm := math.Sqrt(dot(g, g))
@@ -252,22 +283,7 @@ func temperature(z, p []float64) (t, loss float64) {
 	f := func(lnS float64) float64 {
 		return entropy(math.Exp(lnS)) + lnS*lnS/(2*temperatureSpread*temperatureSpread)
 	}
-	// Golden-section search for ln 1/T; six standard deviations are enough.
-	const phi = 0.6180339887498949
-	a, b := -6*temperatureSpread, 6*temperatureSpread
-	c, d := b-phi*(b-a), a+phi*(b-a)
-	fc, fd := f(c), f(d)
-	for b-a > 1e-6 {
-		if fc < fd {
-			b, d, fd = d, c, fc
-			c = b - phi*(b-a)
-			fc = f(c)
-		} else {
-			a, c, fc = c, d, fd
-			d = a + phi*(b-a)
-			fd = f(d)
-		}
-	}
-	s := math.Exp((a + b) / 2)
+	// Six standard deviations are enough.
+	s := math.Exp(golden(-6*temperatureSpread, 6*temperatureSpread, f))
 	return 1 / s, entropy(s) / float64(len(z))
 }

@@ -67,7 +67,7 @@ func TestGradientAndDiagonalAreTheDifferences(t *testing.T) {
 		w := rapid.SliceOfN(rapid.Float64Range(-2, 2), p.x.cols, p.x.cols).Draw(t, "w")
 		z, h, d := make([]float64, p.x.rows()), make([]float64, p.x.rows()), make([]float64, p.x.cols)
 		p.x.times(w, z)
-		curvature(z, h)
+		p.x.curvature(z, h)
 		p.x.weigh(h)
 		p.diagonal(h, d)
 		g := p.gradientAt(w)

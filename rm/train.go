@@ -13,7 +13,8 @@ import (
 // Train fits a model to the labelled pairs. It reads them once, as they come;
 // an error from the sequence, or ctx ending, ends it with that error. The
 // result hangs on the pairs, in whatever order and orientation, and on the
-// options alone.
+// options alone. If ctx ends when there is a model that can be used, fitted to
+// the training part, that comes back and Training.Interrupted is set.
 func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options) (*Model, *Training, error) {
 	o, sp, err := o.resolve()
 	if err != nil {
@@ -42,6 +43,9 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 		if err := m.Bind(o.Sources...); err != nil {
 			return nil, nil, fmt.Errorf("train: %w", err)
 		}
+	}
+	if t.Interrupted {
+		ctx = context.WithoutCancel(ctx)
 	}
 	for i := range holdout {
 		if err := ctx.Err(); err != nil {
@@ -75,6 +79,9 @@ func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 	t.FeatureSeconds += time.Since(start).Seconds()
 
 	start = time.Now()
+	if err := f.weigh(); err != nil {
+		return nil, err
+	}
 	if f.bias != nil {
 		f.bias.p = f.x.p
 		if err := balance(f.ctx, f.x, f.bias.u); err != nil {
@@ -82,8 +89,21 @@ func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 		}
 	}
 	members, b, err := f.fit()
+	if err != nil && ctx.Err() != nil && f.soFar != nil {
+		members, b, err = []member{*f.soFar}, blend{Kind: blendOne}, nil
+		t.Interrupted = true
+		if _, ok := members[0].head.(*linear); ok {
+			o.Head = HeadLinear
+		}
+	}
 	if err != nil {
 		return nil, err
+	}
+	if f.x.like != nil {
+		t.Tie = f.x.like.tie
+		for k, e := range f.x.like.noise {
+			t.Noise[f.annotators[k]] = e
+		}
 	}
 	m := &Model{
 		Metadata: Metadata{
@@ -91,7 +111,7 @@ func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 			Features: sp.groups(), Dim: sp.dim, NGrams: sp.orders,
 			L2: t.L2, Temperature: t.Temperature, Head: o.Head,
 			Seed: o.Seed, Pairs: len(rows), DataHash: t.DataHash,
-			Certainty: t.Certainty, Debias: o.Debias,
+			Certainty: t.Certainty, Debias: o.Debias, Tie: t.Tie,
 			Created: time.Now().UTC().Truncate(time.Second),
 		},
 		space: f.space, members: members, blend: b,
@@ -129,6 +149,11 @@ type fitter struct {
 	x     *matrix
 	total []float64 // sum of the features of all replies
 	bias  *bias     // nil where the model may prefer what it likes
+	// soFar is what there is if the fit is stopped now: a head fitted to the
+	// training rows, whose temperature is set.
+	soFar *member
+	// annotators are those whose noise is told apart, sorted.
+	annotators []string
 }
 
 // fit fits the members that the options ask for. It sets L2, temperature and
@@ -194,6 +219,11 @@ func (f *fitter) problem(x *matrix) *bt {
 func (f *fitter) settle() ([]float64, error) {
 	path := f.o.L2
 	f.t.L2, f.t.Temperature = path[len(path)/2], 1
+	if f.o.FitNoise {
+		if err := f.fitNoise(); err != nil {
+			return nil, err
+		}
+	}
 	w := make([]float64, f.x.cols)
 	if f.t.Validation == 0 {
 		return w, nil
@@ -232,13 +262,22 @@ func (f *fitter) choose(path []float64) ([]float64, error) {
 			return nil, err
 		}
 		val.times(w, z)
-		temp, loss := temperature(z, labels)
+		if f.o.Ties {
+			if nu := fitTie(z, labels); nu > 0 {
+				f.x.like.tie = nu
+			}
+		}
+		temp, loss := f.temperature(z, labels)
 		f.t.Path = append(f.t.Path, PathPoint{L2: l2, LogLoss: loss, Accuracy: accuracy(z, labels)})
 		if loss < low {
 			low, risen = loss, 0
 			f.t.L2 = l2
 			best = append(best[:0], w...)
 			f.certain(z, labels, temp)
+			if f.bias == nil {
+				m := f.member(HeadLinear, newLinear(w, nil, l2))
+				f.soFar = &m
+			}
 		} else if risen++; risen == 2 {
 			break
 		}
@@ -266,7 +305,7 @@ func (f *fitter) certain(z, labels []float64, temp float64) {
 // measure does the same for margins whose best temperature is yet to be found,
 // and gives the loss there.
 func (f *fitter) measure(z, labels []float64) float64 {
-	temp, loss := temperature(z, labels)
+	temp, loss := f.temperature(z, labels)
 	f.certain(z, labels, temp)
 	return loss
 }
