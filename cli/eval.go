@@ -31,13 +31,17 @@ func (a *app) evalCommand() *urfave.Command {
 			"bootstrapped by prompt; every accuracy stands beside the null baselines on the same\n" +
 			"pairs. --judge asks the model of --model in both orders under the principles and\n" +
 			"keeps its answers in the database, so that a second run asks nothing twice.\n\n" +
-			"--json prints {sets: [{name, n, accuracy, ci, baselines, length_spearman, log_loss,\n" +
-			"ece, subsets}]}, with --rm conformal {level, n, coverage, single, single_accuracy} in\n" +
+			"Where the data name who wrote each reply (columns such as mc and mr, model_a and\n" +
+			"model_b), one more baseline knows the author and nothing of the text: a Bradley-Terry\n" +
+			"strength for each, in all and by subset, fitted to pairs of other prompts. A model that\n" +
+			"is not above it may have learned to recognise authors.\n\n" +
+			"--json prints {sets: [{name, n, accuracy, ci, baselines, author, length_spearman,\n" +
+			"log_loss, ece, subsets}]}, with --rm conformal {level, n, coverage, single, single_accuracy} in\n" +
 			"each set; a record's subset is its column of that name.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "a reward model's `FILE`"},
 			&urfave.BoolFlag{Name: "judge", Usage: "the model of --model as the judge"},
-			&urfave.StringFlag{Name: "baseline", Usage: "a null baseline: longer, shorter or markdown (`NAME`)"},
+			&urfave.StringFlag{Name: "baseline", Usage: "a null baseline: longer, shorter, markdown or author (`NAME`)"},
 			principleFlag(),
 			shapeFlag(),
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs of each file"},
@@ -66,7 +70,7 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Bool("judge") {
+	if c.Bool("judge") || c.String("baseline") == eval.AuthorBaseline {
 		if err := in.rewindable(); err != nil {
 			return err
 		}
@@ -75,12 +79,18 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	authors := c.String("baseline") == eval.AuthorBaseline
 	if m, ok := comparer.(*rmComparer); ok {
 		defer func() { err = errors.Join(err, m.done()) }()
 	}
 	var sets []evalSet
 	bad := 0
 	for _, f := range in.files {
+		if authors {
+			if comparer, err = authorComparer(in, f, c.Int("limit")); err != nil {
+				return err
+			}
+		}
 		p := a.progress(c, "eval "+filepath.Base(f), "pairs", 0)
 		set, err := eval.Run(ctx, setName(f), limited(readFile(in, f, dataset.Pairs), c.Int("limit")), comparer, eval.Options{
 			Seed: c.Int64("seed"), Subset: subset, Progress: func(n int) { p.set(int64(n), "") },
@@ -147,12 +157,29 @@ func subset(p *dataset.Pair) string {
 	return strings.Join(parts, "/")
 }
 
+// authorComparer reads a file for who wrote its replies.
+func authorComparer(in *inputs, file string, limit int) (eval.Comparer, error) {
+	bad := in.bad
+	comparer, named, err := eval.Authors(limited(readFile(in, file, dataset.Pairs), limit), subset)
+	if err != nil {
+		return nil, err
+	}
+	if named == 0 {
+		return nil, hinted(fmt.Errorf("%s: no labelled pair names who wrote both replies", file),
+			"the author baseline reads columns such as chosen_model and rejected_model, mc and mr, model_a and model_b")
+	}
+	in.bad = bad // the same records are read again
+	return comparer, nil
+}
+
 func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
 	switch {
+	case c.String("baseline") == eval.AuthorBaseline:
+		return nil, nil // there is one for each file
 	case c.String("baseline") != "":
 		b, err := eval.Baseline(c.String("baseline"))
 		if err != nil {
-			return nil, &exitError{code: ExitUsage, err: err}
+			return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%w, %s", err, eval.AuthorBaseline)}
 		}
 		return b, nil
 	case c.String("rm") != "":
@@ -256,6 +283,7 @@ func (j *judgeComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comp
 
 func printSet(w io.Writer, s *eval.Set) {
 	fmt.Fprintf(w, "%s: accuracy %s %s over %d pairs, %d prompts; %s\n", printable(s.Name), s.Accuracy, s.CI, s.N, s.Prompts, baselineText(s.Figures))
+	printAuthor(w, "  ", s.Author)
 	fmt.Fprintf(w, "  log loss %s (chance 0.693), ECE %s, length Spearman %s", s.LogLoss, s.ECE, s.LengthSpearman)
 	for _, reason := range sortedKeys(s.Skipped) {
 		fmt.Fprintf(w, ", %d left out: %s", s.Skipped[reason], strings.ReplaceAll(reason, "_", " "))
@@ -267,6 +295,14 @@ func printSet(w io.Writer, s *eval.Set) {
 	}
 	fmt.Fprint(w, "  ")
 	verdict(w, "it", s.Figures)
+}
+
+// printAuthor says what knowing the authors alone comes to, where they are named.
+func printAuthor(w io.Writer, indent string, f *eval.AuthorFigures) {
+	if f != nil {
+		fmt.Fprintf(w, "%swho wrote the replies, %d authors, tells %s %s over %d pairs; beyond it %+.3f %s\n",
+			indent, f.Authors, f.Accuracy, f.CI, f.N, float64(f.Delta), f.DeltaCI)
+	}
 }
 
 // verdict says in words what an accuracy beside its baselines comes to.

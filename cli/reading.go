@@ -359,5 +359,8 @@ func baselineText(f eval.Figures) string {
 	for _, name := range eval.Baselines() {
 		parts = append(parts, fmt.Sprintf("%s wins %s", name, f.Baselines[name]))
 	}
+	if f.Author != nil {
+		parts = append(parts, fmt.Sprintf("%s %s over %d", eval.AuthorBaseline, f.Author.Accuracy, f.Author.N))
+	}
 	return strings.Join(parts, ", ")
 }

@@ -8,6 +8,12 @@
 // reply would have reached; [Figures.Delta] is the difference, with its own
 // interval.
 //
+// Where replies have authors there is one more baseline, which knows who wrote
+// them and nothing of what they say: [AuthorFigures], with a strength for each
+// author ([Games.Fit]) that never comes from the label of the pair it is used
+// on. Data that name the language models of their replies are often ordered so
+// well by those names alone that an accuracy shows little else.
+//
 // # What the figures mean
 //
 // P is a pair's label, the probability that its first reply is the better one.

@@ -29,6 +29,8 @@ var anyResult = rapid.Custom(func(t *rapid.T) eval.Result {
 			rapid.Float64Range(0, 1),
 		).Draw(t, "P"),
 	)
+	author := rapid.SampledFrom([]string{"", "x", "x", "y", "y", "z"})
+	p.First.Author, p.Second.Author = author.Draw(t, "author of first"), author.Draw(t, "author of second")
 	number := rapid.OneOf(
 		rapid.SampledFrom([]float64{0, 1, -1, inf, -inf, nan, 1e300}),
 		rapid.Float64Range(-8, 8),
@@ -83,14 +85,25 @@ func evaluate(t *rapid.T, results []eval.Result, o eval.Options) string {
 		within("delta", f.Delta, f.DeltaCI, eval.Interval{-1, 1})
 		for name, x := range f.Baselines {
 			within(name, x, f.BaselinesCI[name], unit)
-			if x > f.Baselines[f.BestBaseline] {
-				t.Fatalf("best baseline %s is below %s", f.BestBaseline, name)
+			if name != eval.AuthorBaseline && f.Delta > f.Accuracy-x {
+				t.Fatalf("the best baseline %s is %v below, %s %v", f.BestBaseline, f.Delta, name, f.Accuracy-x)
+			}
+		}
+		a := f.Author
+		if _, listed := f.Baselines[eval.AuthorBaseline]; listed != (a != nil) {
+			t.Fatalf("author baseline listed: %v, its figures %v", listed, a)
+		}
+		if a != nil {
+			within("author", a.Accuracy, a.CI, unit)
+			within("beyond the author", a.Delta, a.DeltaCI, eval.Interval{-1, 1})
+			if a.N < 1 || a.N > f.N || a.Authors > 3 || a.N == f.N && f.Delta > a.Delta {
+				t.Fatalf("author %+v in %+v", a, f)
 			}
 		}
 		if f.N > 0 && !near(float64(f.Baselines["longer"]+f.Baselines["shorter"]), 1) {
 			t.Fatalf("longer and shorter: %v", f.Baselines)
 		}
-		if f.N > 0 && !near(float64(f.Accuracy-f.Baselines[f.BestBaseline]), float64(f.Delta)) {
+		if f.N > 0 && f.BestBaseline != eval.AuthorBaseline && !near(float64(f.Accuracy-f.Baselines[f.BestBaseline]), float64(f.Delta)) {
 			t.Fatalf("delta %v", f.Delta)
 		}
 	}

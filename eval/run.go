@@ -53,6 +53,11 @@ type Options struct {
 	// are over all pairs of some of the prompts, a share of ½, ¼ … of them drawn
 	// by hash, which is the same for any order of the pairs. 0 keeps all.
 	Sample int
+	// Authors are the strengths of the author baseline, fitted to other pairs, such
+	// as those that a model was trained on. Nil fits them to the evaluated pairs
+	// themselves, cross-fitted in five parts by prompt, so that a pair's own label
+	// has no say.
+	Authors *Strengths
 	// Subset names the subset that a pair belongs to, "" for none.
 	Subset func(*dataset.Pair) string
 	// Progress is called after each pair with the number of pairs read so far,
@@ -164,6 +169,8 @@ type row struct {
 	p       float64 // the label of the chosen reply, above 1/2
 	length  float64 // code points of chosen − of rejected
 	null    [3]int8 // sign of each baseline's margin for the chosen reply
+	// Who wrote the replies, "" where nobody is named.
+	chosenBy, rejectedBy string
 }
 
 // collector gathers rows; its methods may be called concurrently.
@@ -171,7 +178,7 @@ type collector struct {
 	o       Options
 	mu      sync.Mutex
 	rows    []row
-	names   map[string]string // subsets, so that a name is kept once
+	names   map[string]string // subsets and authors, so that a name is kept once
 	skipped map[string]int
 	ordinal bool
 	done    int
@@ -261,17 +268,14 @@ func (c *collector) add(p *dataset.Pair, a Comparison) {
 	if c.o.Subset != nil {
 		subset = c.o.Subset(p)
 	}
+	by, against := p.First.Author, p.Second.Author
+	if turn < 0 {
+		by, against = against, by
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if subset != "" {
-		// Cloned, since the name may be a part of a record's whole text.
-		if _, ok := c.names[subset]; !ok {
-			s := strings.Clone(subset)
-			c.names[s] = s
-		}
-		r.subset = c.names[subset]
-	}
+	r.subset, r.chosenBy, r.rejectedBy = c.name(subset), c.name(by), c.name(against)
 	if c.kept(r.cluster) {
 		c.rows = append(c.rows, r)
 		c.thin()
@@ -280,6 +284,20 @@ func (c *collector) add(p *dataset.Pair, a Comparison) {
 	}
 	c.ordinal = c.ordinal || a.Ordinal
 	c.progress()
+}
+
+// name gives the one copy of a name that is kept: it may be a part of a record's
+// whole text.
+func (c *collector) name(s string) string {
+	if s == "" {
+		return ""
+	}
+	kept, ok := c.names[s]
+	if !ok {
+		kept = strings.Clone(s)
+		c.names[kept] = kept
+	}
+	return kept
 }
 
 func (c *collector) skip(why string) {

@@ -14,13 +14,18 @@ type Figures struct {
 	Ties     int      `json:"ties"`
 	Accuracy Figure   `json:"accuracy"`
 	CI       Interval `json:"ci"`
-	// Baselines are the accuracies of the null baselines on the same pairs.
+	// Baselines are the accuracies of the null baselines on the same pairs. Where
+	// replies have authors, [AuthorBaseline] is among them, over the pairs of
+	// Author.
 	Baselines   map[string]Figure   `json:"baselines"`
 	BaselinesCI map[string]Interval `json:"baselines_ci"`
-	// BestBaseline is the most accurate of them on these pairs, and Delta the
+	// Author tells of the author baseline; nil where no pair names both authors.
+	Author *AuthorFigures `json:"author,omitempty"`
+	// BestBaseline is the one that the comparer is least above, and Delta the
 	// accuracy less its accuracy. DeltaCI is paired: both are taken over the
 	// same resamples, with the baseline held fixed. Above 0, the comparer does
-	// what the baseline can't explain.
+	// what the baseline can't explain. The author baseline is compared on its own
+	// pairs, and counts here where they are at least half of all.
 	BestBaseline string   `json:"best_baseline,omitempty"`
 	Delta        Figure   `json:"delta"`
 	DeltaCI      Interval `json:"delta_ci"`
@@ -92,6 +97,8 @@ func compareRows(a, b row) int {
 		cmp.Compare(a.length, b.length),
 		slices.Compare(a.null[:], b.null[:]),
 		cmp.Compare(a.subset, b.subset),
+		cmp.Compare(a.chosenBy, b.chosenBy),
+		cmp.Compare(a.rejectedBy, b.rejectedBy),
 	)
 }
 
@@ -157,6 +164,12 @@ func figures(rows []row, o Options) (f Figures, point [columns]float64, samples 
 	for i, b := range baselines {
 		f.Baselines[b.name] = Figure(point[colNull+i])
 		f.BaselinesCI[b.name] = interval(samples[colNull+i], point[colNull+i], Interval{0, 1})
+	}
+	if f.Author = authorFigures(rows, o); f.Author != nil {
+		f.Baselines[AuthorBaseline], f.BaselinesCI[AuthorBaseline] = f.Author.Accuracy, f.Author.CI
+		if 2*f.Author.N >= f.N && f.Author.Delta < f.Delta {
+			f.BestBaseline, f.Delta, f.DeltaCI = AuthorBaseline, f.Author.Delta, f.Author.DeltaCI
+		}
 	}
 	return f, point, samples
 }
