@@ -276,7 +276,8 @@ func TestTrainErrors(t *testing.T) {
 	if !errors.Is(err, bad) {
 		t.Errorf("reading error became %v", err)
 	}
-	for stage := range map[string]bool{"features": true, "path": true, "refit": true} {
+	// Later there is a model to come back with.
+	for stage := range map[string]bool{"features": true, "path": true} {
 		ctx, cancel := context.WithCancel(context.Background())
 		_, _, err = rm.Train(ctx, seq(pairs), rm.Options{Dim: 1 << 14, Progress: func(s string, _, _ int) {
 			if s == stage {
