@@ -30,14 +30,19 @@ type spec struct {
 // dense is the number of features that are there for every reply: those of
 // style, then those of the sources.
 func (s *spec) dense() int {
-	n := 0
-	if s.style {
-		n = len(styleNames)
-	}
+	n := s.ownDense()
 	for _, src := range s.sources {
 		n += src.Reply
 	}
 	return n
+}
+
+// ownDense is the number of those that need no source.
+func (s *spec) ownDense() int {
+	if s.style {
+		return len(styleNames)
+	}
+	return 0
 }
 
 // asked is the number of features that the sources give of a prompt.

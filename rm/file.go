@@ -54,7 +54,7 @@ func (m *Model) strings() map[string]string {
 	}
 	if len(m.space.sources) > 0 {
 		s["sources"] = mustJSON(m.space.sources)
-		s["source_weight"] = formatFloat(sourceWeight)
+		s["source_norm"] = formatFloat(sourceNorm)
 	}
 	if m.space.style {
 		s["style_names"] = strings.Join(styleNames, ",")

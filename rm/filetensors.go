@@ -115,7 +115,7 @@ func (r *metaReader) spec() spec {
 	s := spec{orders: int(r.integer("ngrams", 0, 8)), dim: int(r.integer("dim", 0, maxDim))}
 	if r.meta["sources"] != "" {
 		r.json("sources", &s.sources)
-		r.equal("source_weight", formatFloat(sourceWeight))
+		r.equal("source_norm", formatFloat(sourceNorm))
 	}
 	for _, src := range s.sources {
 		if src.Prompt < 0 || src.Prompt > maxSource || src.Reply < 1 || src.Reply > maxSource {

@@ -23,8 +23,9 @@ const (
 	// the hashed features, which have norm 1 together. The ridge is one and the
 	// same for all, so this is how hard it holds each group.
 	styleWeight, gateWeight = 0.3, 0.5
-	// sourceWeight is the standard deviation of a feature from outside.
-	sourceWeight = 0.05
+	// sourceNorm is the root of the sum of the variances of what a source says of
+	// a reply.
+	sourceNorm = 0.4
 	// styleClip bounds a standardised style feature, so that one odd reply
 	// cannot carry a score anywhere.
 	styleClip = 4
@@ -264,7 +265,14 @@ func (s *space) size(j int) float64 {
 	if s.style && j < len(styleNames) {
 		return styleWeight
 	}
-	return sourceWeight
+	j -= s.ownDense()
+	for _, src := range s.sources {
+		if j < src.Reply {
+			return sourceNorm / math.Sqrt(float64(src.Reply))
+		}
+		j -= src.Reply
+	}
+	return 0
 }
 
 // sublinear is the value of a signed count before idf: ±(1 + ln |count|).

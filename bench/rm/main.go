@@ -43,6 +43,9 @@ func main() {
 	correlation := flag.Float64("length-correlation", 0, "the correlation with length that debiasing aims at")
 	head := flag.String("head", "", "form of the model")
 	ensemble := flag.Int("ensemble", 0, "heads fitted to resamples")
+	db := flag.String("embed", "", "a database with embeddings: only pairs that it holds are used")
+	model := flag.String("embed-model", "all-minilm", "whose embeddings")
+	use := flag.Bool("embed-features", true, "with -embed: use them as features; false compares on the same pairs without")
 	flag.Parse()
 	o := rm.Options{Features: strings.Split(*features, ","), LengthCorrelation: *correlation, Head: *head, Ensemble: *ensemble}
 	if *debias != "" {
@@ -51,13 +54,24 @@ func main() {
 	if *l2 > 0 {
 		o.L2 = []float64{*l2}
 	}
-	if err := run(context.Background(), *data, *only, o, *seed, *draws); err != nil {
+	var e *embedded
+	if *db != "" {
+		var err error
+		if e, err = openEmbedded(context.Background(), *db, *model); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		if *use {
+			o.Sources = []rm.Source{e}
+		}
+	}
+	if err := run(context.Background(), *data, *only, o, e, *seed, *draws); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, only string, o rm.Options, seed int64, draws int) error {
+func run(ctx context.Context, dir, only string, o rm.Options, e *embedded, seed int64, draws int) error {
 	var files []string
 	for _, s := range trainSets {
 		f := filepath.Join(dir, s+".jsonl.gz")
@@ -68,7 +82,7 @@ func run(ctx context.Context, dir, only string, o rm.Options, seed int64, draws 
 		files = append(files, f)
 	}
 	start := time.Now()
-	t, err := rm.NewTable(ctx, all(files), o)
+	t, err := rm.NewTable(ctx, known(ctx, all(files), e), o)
 	if err != nil {
 		return err
 	}
@@ -101,6 +115,23 @@ func run(ctx context.Context, dir, only string, o rm.Options, seed int64, draws 
 		fmt.Printf("  (%s in %.1f s)\n", what, time.Since(start).Seconds())
 	}
 	return nil
+}
+
+// known leaves out the pairs that are not embedded.
+func known(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], e *embedded) iter.Seq2[*dataset.Pair, error] {
+	if e == nil {
+		return pairs
+	}
+	return func(yield func(*dataset.Pair, error) bool) {
+		for p, err := range pairs {
+			if err == nil && !e.has(ctx, p) {
+				continue
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
 }
 
 // all reads files one after the other.
@@ -265,6 +296,9 @@ func (b *bench) sets(dir string) error {
 	}
 	m, _, err := b.table.Train(b.ctx, every, b.options)
 	if err != nil {
+		return err
+	}
+	if err := m.Bind(b.options.Sources...); err != nil {
 		return err
 	}
 	fmt.Println("other sets, trained on everything:")
