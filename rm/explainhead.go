@@ -1,6 +1,9 @@
 package rm
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // observed is what a scorer read of one reply. The zero value is the reply from
 // which a single one is explained: average in everything, without a known n-gram.
@@ -104,39 +107,22 @@ func (l *linearState) attribute(s *scorer, c float64, r [2]*observed, a *attribu
 // that are all zero, those of the average reply to the average prompt.
 func (n *networkState) attribute(s *scorer, c float64, r [2]*observed, single bool, a *attribution) {
 	sp := s.space
-	var in [2][]float32
-	var sums [2][]float64
+	var x [2]netReply
 	for i, o := range r {
-		in[i] = make([]float32, sp.numInputs())
-		sums[i] = make([]float64, n.hidden)
-		for k, b := range n.bias {
-			sums[i][k] = float64(b)
-		}
+		x[i].in = make([]float32, sp.numInputs())
 		if i == 0 || !single {
-			sp.inputs(o.standard, s.asked, s.expected, in[i])
+			sp.inputs(o.standard, s.asked, s.expected, x[i].in)
 		}
-		for j, v := range in[i] {
-			n.addTimes(sums[i], n.in, j, float64(v))
-		}
-		for _, h := range o.hits {
-			if int(h.place) < sp.netWords() {
-				n.addTimes(sums[i], n.word, int(h.place), float64(h.value))
-			}
+		x[i].hits = sp.seen(slices.Clone(o.hits))
+	}
+	slope, from := n.path(x[0], x[1])
+	if single {
+		for k, o := range n.out {
+			a.constant += c * float64(o) * max(0, from[k])
 		}
 	}
-	slope := make([]float64, n.hidden) // outₖ·tₖ
-	for k, o := range n.out {
-		if single {
-			a.constant += c * float64(o) * max(0, sums[1][k])
-		}
-		slope[k] = c * float64(o) * above(sums[0][k], sums[1][k])
-	}
-	along := func(w []float32, j int) (g float64) {
-		for k, v := range w[j*n.hidden : (j+1)*n.hidden] {
-			g += slope[k] * float64(v)
-		}
-		return g
-	}
+	along := func(w []float32, j int) float64 { return c * n.along(slope, w, j) }
+	in := [2][]float32{x[0].in, x[1].in}
 	part := func(j int) float64 {
 		if d := float64(in[0][j]) - float64(in[1][j]); d != 0 {
 			return d * along(n.in, j)
@@ -171,6 +157,37 @@ func (n *networkState) attribute(s *scorer, c float64, r [2]*observed, single bo
 			}
 		}
 	}
+}
+
+// path gives for each hidden unit its weight times the share of the way from the
+// sums of b to those of a on which it is above zero, and the sums of b.
+func (n *network) path(a, b netReply) (slope, from []float64) {
+	var sums [2][]float64
+	for i, x := range []netReply{a, b} {
+		sums[i] = make([]float64, n.hidden)
+		for k, v := range n.bias {
+			sums[i][k] = float64(v)
+		}
+		for j, v := range x.in {
+			n.addTimes(sums[i], n.in, j, float64(v))
+		}
+		for _, h := range x.hits {
+			n.addTimes(sums[i], n.word, int(h.place), float64(h.value))
+		}
+	}
+	slope = make([]float64, n.hidden)
+	for k, o := range n.out {
+		slope[k] = float64(o) * above(sums[0][k], sums[1][k])
+	}
+	return slope, sums[1]
+}
+
+// along gives the mean gradient by input j of w on a path with the given slopes.
+func (n *network) along(slope []float64, w []float32, j int) (g float64) {
+	for k, v := range w[j*n.hidden : (j+1)*n.hidden] {
+		g += slope[k] * float64(v)
+	}
+	return g
 }
 
 // addTimes adds v times row j of w to out.

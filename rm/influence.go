@@ -245,7 +245,9 @@ func (f *fitted) inverse(ctx context.Context, x []float64) ([]float64, error) {
 // that of the influence; both lists bear both numbers. The replies are one, or
 // the two of a pair. Without a linear member the second list is empty.
 func (b *Background) Nearest(ctx context.Context, c dataset.Conversation, replies []string, top int) (nearest, influential []Neighbour, err error) {
-	fail := func(err error) ([]Neighbour, []Neighbour, error) { return nil, nil, fmt.Errorf("nearest pairs: %w", err) }
+	fail := func(err error) ([]Neighbour, []Neighbour, error) {
+		return nil, nil, fmt.Errorf("nearest pairs: %w", err)
+	}
 	x, shares, err := b.direction(ctx, c, replies)
 	if err != nil {
 		return fail(err)

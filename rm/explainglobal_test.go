@@ -1,0 +1,60 @@
+package rm_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"cai/rm"
+)
+
+func TestOverviewNamesWhatTheHeadsLookAt(t *testing.T) {
+	ctx := context.Background()
+	pairs := makePairs(41, 400)
+	for name, o := range forms() {
+		m, _ := mustTrain(t, pairs, o)
+		if err := m.Bind(o.Sources...); err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.Background(ctx, seq(pairs), o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		views, err := b.Overview(ctx, 12)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, blind := range m.Overview(12) {
+			if blind.Note == "" && len(blind.Positive) == 0 {
+				t.Errorf("%s: %s without data shows nothing", name, blind.Name)
+			}
+		}
+		good, bad := 0, 0
+		for _, v := range views {
+			for i, list := range [][]rm.FeatureView{v.Positive, v.Negative} {
+				last := 0.0
+				for j, f := range list {
+					if (f.Effect > 0) != (i == 0) || j > 0 && f.Effect*f.Effect > last*last*(1+1e-9) {
+						t.Errorf("%s: %s: effect %v in place %d", name, v.Name, f.Effect, j)
+					}
+					last = f.Effect
+					if f.Group == rm.FeatureHash && !strings.Contains(f.Name, " × ") {
+						if strings.HasPrefix(f.Name, "bucket ") || f.Source == nil || len(f.Names) == 0 || !strings.Contains(strings.ToLower(f.Example), strings.Fields(f.Names[0])[0]) && len(f.Names) == 1 {
+							t.Errorf("%s: %+v is not named", name, f)
+						}
+						if i == 0 && slices.Contains(goodWords, f.Name) {
+							good++
+						}
+						if i == 1 && slices.Contains(badWords, f.Name) {
+							bad++
+						}
+					}
+				}
+			}
+		}
+		if slices.Contains(m.Metadata.Features, rm.FeatureHash) && len(o.Sources) == 0 && m.Metadata.Head != rm.HeadPrinciples && (good < 4 || bad < 4) {
+			t.Errorf("%s: %d good words up, %d bad ones down: %+v", name, good, bad, views[0])
+		}
+	}
+}
