@@ -29,6 +29,7 @@ type inputs struct {
 	opts  dataset.ReadOptions
 	skip  bool
 	bad   int // records left out by --skip-bad
+	said  int // how many of them were named; a second reading is silent
 	spool *os.File
 }
 
@@ -122,8 +123,10 @@ func readFile[T any](in *inputs, file string, each func(string, dataset.ReadOpti
 		for v, err := range each(file, o) {
 			var bad *dataset.RecordError
 			if in.skip && errors.As(err, &bad) {
-				in.bad++
-				in.app.warn("left out: %v", err)
+				if in.bad++; in.bad > in.said {
+					in.said = in.bad
+					in.app.warn("left out: %v", err)
+				}
 				continue
 			}
 			if !yield(v, err) || err != nil {

@@ -46,6 +46,9 @@ func (a *app) trainCommand() *urfave.Command {
 			"penalised until the correlation on the validation pairs is that of --length-correlation.\n" +
 			"Accuracy falls by it: the command prints what it is where the longer and where the\n" +
 			"shorter reply was chosen.\n\n" +
+			"Where the data name who wrote each reply, the baseline author knows that alone. With\n" +
+			"--holdout-authors N the model sees no reply of N authors and is measured on the pairs\n" +
+			"of two of them: what is left of its accuracy there is no recognition of authors.\n\n" +
 			"The validation pairs also say how sure the model may be: the margins of conformal sets,\n" +
 			"those from which on the error is below a target, accuracy by margin. They stand in the\n" +
 			"model file.\n\n" +
@@ -58,6 +61,7 @@ func (a *app) trainCommand() *urfave.Command {
 			&urfave.StringSliceFlag{Name: "data", Usage: "train on this preference `FILE` instead of the database's labels; repeatable"},
 			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style, chars, embed:MODEL, judge:MODEL; default hash,style"},
 			&urfave.Float64Flag{Name: "holdout", Value: 0.1, Usage: "the `SHARE` of prompts that the figures are measured on"},
+			holdoutAuthorsFlag(),
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the split (`N`)"},
 			&urfave.StringFlag{Name: "head", Value: rm.HeadLinear, Usage: "the `FORM` of the model: " + strings.Join(rm.Heads(), ", ")},
 			&urfave.IntFlag{Name: "ensemble", Usage: "fit `N` models to resamples of the prompts: std is then their disagreement"},
@@ -76,6 +80,7 @@ type trainJSON struct {
 	Features       int                    `json:"features"`
 	Holdout        eval.Set               `json:"holdout"`
 	Baselines      map[string]eval.Figure `json:"baselines"`
+	Authors        *authorsJSON           `json:"holdout_authors,omitempty"`
 	LengthSpearman eval.Figure            `json:"length_spearman"`
 	LongerChosen   side                   `json:"longer_chosen"`
 	ShorterChosen  side                   `json:"shorter_chosen"`
@@ -175,12 +180,21 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	} else if rho > 0 && len(c.StringSlice("debias")) == 0 {
 		return hinted(usagef("--length-correlation without --debias"), "add --debias length")
 	}
+	authors, share, err := authorsWanted(c)
+	if err != nil {
+		return err
+	}
 	var pairs iter.Seq2[*dataset.Pair, error]
 	var in *inputs
 	var r *reading
 	if files := c.StringSlice("data"); len(files) > 0 {
 		if in, err = a.inputFiles(c, files); err != nil {
 			return err
+		}
+		if authors > 0 || share > 0 {
+			if err := in.rewindable(); err != nil {
+				return err
+			}
 		}
 		pairs = in.pairs()
 	}
@@ -206,6 +220,15 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}
 		o.Principles, o.Votes = v.ids, v.of
 	}
+	var written authorship
+	if authors > 0 || share > 0 {
+		p := a.progress(c, "train: authors", "pairs", 0)
+		err := written.draw(counted(pairs, p), authors, share, c.Int64("seed"))
+		p.done()
+		if err != nil {
+			return err
+		}
+	}
 	names := list(c.StringSlice("features"))
 	o.Features = slices.DeleteFunc(slices.Clone(names), fromOutside)
 	sources, closeSources, err := a.sources(c, names, sourceOptions{Keep: true})
@@ -228,7 +251,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}
 		p.set(int64(done), "")
 	}
-	model, tr, err := rm.Train(ctx, pairs, o)
+	model, tr, err := rm.Train(ctx, written.training(pairs), o)
 	if p != nil {
 		p.done()
 	}
@@ -244,7 +267,8 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}}
 		margins[i], labels[i] = s.First.Mean-s.Second.Mean, s.Pair.P
 	}
-	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset})
+	strengths := written.fit(tr.Holdout)
+	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset, Authors: strengths})
 	if set.N == 0 {
 		return hinted(fmt.Errorf("%d pairs are too few: none with a clear label falls into the holdout, so nothing would be known about the model", tr.Pairs),
 			"use pairs of more prompts, or a larger --holdout")
@@ -260,6 +284,16 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	out.Debias, out.DebiasStrength = tr.Debias, tr.DebiasStrength
 	out.Head, out.Members, out.Tried = model.Metadata.Head, model.Members(), tr.Tried
 	out.Tie, out.Noise = tr.Tie, tr.Noise
+	if written.unseen != nil && !tr.Interrupted {
+		p := a.progress(c, "train: authors not seen", "pairs", 0)
+		out.Authors, err = written.measure(ctx, model, pairs, eval.Options{
+			Seed: c.Int64("seed"), Subset: subset, Authors: strengths, Progress: func(n int) { p.set(int64(n), "") },
+		})
+		p.done()
+		if err != nil {
+			return err
+		}
+	}
 	if model.Metadata.Metrics, err = json.Marshal(out); err != nil {
 		return err
 	}
@@ -308,6 +342,7 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 		fmt.Fprintf(a.Out, "left out: %d %s\n", o.Skipped[reason], reason)
 	}
 	fmt.Fprintf(a.Out, "holdout of %d pairs, %d prompts: accuracy %s %s; %s\n", h.N, h.Prompts, h.Accuracy, h.CI, baselineText(h.Figures))
+	printAuthor(a.Out, "", h.Author)
 	fmt.Fprintf(a.Out, "log loss %s (chance 0.693), ECE %s, length Spearman %s\n", h.LogLoss, h.ECE, h.LengthSpearman)
 	fmt.Fprintf(a.Out, "where the longer reply is chosen: %s over %d; where the shorter: %s over %d\n",
 		o.LongerChosen.Accuracy, o.LongerChosen.N, o.ShorterChosen.Accuracy, o.ShorterChosen.N)
@@ -332,6 +367,7 @@ func (a *app) printTraining(o trainJSON, r *reading) {
 		fmt.Fprintf(a.Out, "the labels are those of %s: the figures tell how well the model agrees with it\n", printable(r.names()))
 	}
 	verdict(a.Out, "the model", h.Figures)
+	printAuthors(a.Out, o.Authors)
 }
 
 // of names an annotator.
