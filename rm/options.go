@@ -77,6 +77,9 @@ type Options struct {
 	// where nobody was asked.
 	Principles []string
 	Votes      func(*dataset.Pair) []float64
+	// Rest adds to the heads of HeadPrinciples one that is fitted to the labels
+	// themselves, for labels that do not come from the principles.
+	Rest bool
 	// Weight gives how much a pair counts beside others, such as how far its judge
 	// can be relied on: a positive number, or 0 to leave it out of the fit; nil is
 	// 1 for all. The others of this group say how labels come from margins, as the
@@ -113,6 +116,9 @@ const (
 func Heads() []string {
 	return []string{HeadLinear, HeadMLP, HeadPrinciples, HeadStack, HeadAuto}
 }
+
+// RestHead is the name of the head that Options.Rest adds.
+const RestHead = "labels"
 
 // MaxEnsemble bounds Options.Ensemble.
 const MaxEnsemble = 64

@@ -3,6 +3,7 @@ package rm
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/optimize"
 )
@@ -17,33 +18,28 @@ const gateRidge = 1
 // pairs' prompts. L2 is that which suits a single head on the labels best.
 //
 // A score is a sum of named parts, and without a principle it is the same sum
-// without that part: nothing has to be asked again.
+// without that part: nothing has to be asked again. With Options.Rest one part,
+// named RestHead, is fitted to the labels themselves: where people gave them, it
+// holds what they say beyond the principles, and the gate shows by its share how
+// much that is.
 func (f *fitter) principles() ([]member, blend, error) {
 	fail := func(err error) ([]member, blend, error) { return nil, blend{}, err }
 	start, err := f.settle()
 	if err != nil {
 		return fail(err)
 	}
-	n := len(f.o.Principles)
+	names := slices.Clone(f.o.Principles)
+	if f.o.Rest {
+		names = append(names, RestHead)
+	}
+	n := len(names)
 	z := make([][]float64, n)
 	var members []member
-	for k, name := range f.o.Principles {
+	for k, name := range names {
 		f.progress("principles", k, n)
 		x := *f.x
 		x.like = nil
-		x.p, x.weight = make([]float64, len(f.rows)), make([]float64, len(f.rows))
-		known := 0
-		for i := range f.rows {
-			x.p[i] = 0.5
-			if v := f.rows[i].votes[k]; !math.IsNaN(float64(v)) {
-				x.p[i], x.weight[i] = float64(v), 1
-				if f.x.weight != nil {
-					x.weight[i] = f.x.weight[i]
-				}
-				known++
-			}
-		}
-		if known == 0 {
+		if k < len(f.o.Principles) && f.vote(&x, k) == 0 {
 			return fail(fmt.Errorf("principle %s: none of the pairs has a judgment of it", name))
 		}
 		solve := func(x *matrix, tol float64) ([]float64, []float64, error) {
@@ -81,6 +77,23 @@ func (f *fitter) principles() ([]member, blend, error) {
 	}
 	f.measure(g.margins(&b), f.x.p)
 	return members, b, nil
+}
+
+// vote sets the labels of x to the votes of principle k, and the weights of rows
+// without one to 0. It gives the number of rows with one.
+func (f *fitter) vote(x *matrix, k int) (known int) {
+	x.p, x.weight = make([]float64, len(f.rows)), make([]float64, len(f.rows))
+	for i := range f.rows {
+		x.p[i] = 0.5
+		if v := f.rows[i].votes[k]; !math.IsNaN(float64(v)) {
+			x.p[i], x.weight[i] = float64(v), 1
+			if f.x.weight != nil {
+				x.weight[i] = f.x.weight[i]
+			}
+			known++
+		}
+	}
+	return known
 }
 
 // gateFit is the problem of the gate: the mean cross-entropy of the labels p and
