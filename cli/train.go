@@ -35,7 +35,7 @@ func (a *app) trainCommand() *urfave.Command {
 			"say how well the model agrees with that judge, not with people.\n\n" +
 			"--head linear is the fastest form. mlp is a network. principles has a linear head for\n" +
 			"each principle, trained on its stored judgments, and a gate that mixes them by the\n" +
-			"prompt. stack sums a head on all features, one on each group and a network. auto\n" +
+			"prompt; with --data also a head for what the labels say beyond them. stack sums a head on all features, one on each group and a network. auto\n" +
 			"compares them by cross-validation over prompts. --ensemble 8 fits eight models to\n" +
 			"resamples: std is then their disagreement.\n\n" +
 			"--noise fit learns which share of the labels, of each --annotator, is the wrong way round,\n" +
@@ -218,7 +218,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		o.Principles, o.Votes = v.ids, v.of
+		o.Principles, o.Votes, o.Rest = v.ids, v.of, in != nil
 	}
 	var written authorship
 	if authors > 0 || share > 0 {

@@ -54,6 +54,7 @@ func forms() map[string]rm.Options {
 		"mlp, ensemble":  {Head: rm.HeadMLP, Ensemble: 2},
 		"stack":          {Head: rm.HeadStack, Features: both, Sources: []rm.Source{letters{id: "1"}}},
 		"principles":     votes(rm.Options{Head: rm.HeadPrinciples}),
+		"and the rest":   votes(rm.Options{Head: rm.HeadPrinciples, Rest: true}),
 		"auto":           {Head: rm.HeadAuto},
 		"auto of a list": votes(rm.Options{Head: rm.HeadAuto, Features: []string{rm.FeatureStyle, rm.FeatureHash}}),
 	}
@@ -230,6 +231,10 @@ func TestPrinciplesNeedVotes(t *testing.T) {
 	}
 	m, _ := mustTrain(t, pairs, forms()["principles"])
 	if got := m.Members(); !slices.Equal(got, []string{"good", "bad"}) {
+		t.Errorf("members %v", got)
+	}
+	m, _ = mustTrain(t, pairs, forms()["and the rest"])
+	if got := m.Members(); !slices.Equal(got, []string{"good", "bad", rm.RestHead}) {
 		t.Errorf("members %v", got)
 	}
 	// Votes for a part of the pairs are enough.
