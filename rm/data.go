@@ -27,15 +27,12 @@ const labelOne = 1 << 30
 // row is one usable pair: features of both replies, a being the one with the
 // smaller hash, and the label's P(a is better).
 type row struct {
-	key            dataset.Hash
-	u              float64       // place of the prompt in [0, 1), by the seed
-	prompt         dataset.Hash  // its hash
-	pair           *dataset.Pair // only where it may come into the holdout
-	a, b           []entry
-	charsA, charsB []entry
-	words          []entry   // of the prompt
-	dense          []float32 // the numbers of a that are there for every reply, then of b
-	asked          []float32 // what the sources say of the prompt alone
+	key       dataset.Hash
+	u         float64       // place of the prompt in [0, 1), by the seed
+	prompt    dataset.Hash  // its hash
+	pair      *dataset.Pair // only where it may come into the holdout
+	*features               // noFeatures where they are not in memory
+	record                  // where else they are
 	// What replies to the prompt are expected to be like; see expectation.
 	expected [numExpected]float64
 	weight   float64   // of the pair beside others
@@ -48,7 +45,7 @@ type row struct {
 
 // forget frees the features.
 func (r *row) forget() {
-	r.a, r.b, r.charsA, r.charsB, r.words, r.dense, r.asked = nil, nil, nil, nil, nil, nil, nil
+	r.features = noFeatures
 }
 
 func (r *row) p() float64 { return float64(r.label) / float64(r.n*labelOne) }
@@ -61,26 +58,62 @@ const textsKept = 200
 const batch = 64
 
 // collect reads the pairs and turns them into rows, ordered by the hashes of
-// the pairs, each once.
-func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec, o Options) ([]row, map[string]int, error) {
+// the pairs, each once. Where their features take too much of o.Memory they are
+// on a shelf, which calls o.stop when it fails and has to be closed.
+func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec, o Options) (_ []row, _ map[string]int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	skipped := map[string]int{}
 	var (
-		in     = make(chan []*dataset.Pair)
-		mu     sync.Mutex
-		rows   []row
-		few    = map[dataset.Hash]struct{}{} // different prompts, while they are few
-		copied atomic.Bool                   // few has reached textsKept
-		asking error                         // why a source gave nothing
-		wg     sync.WaitGroup
+		in      = make(chan []*dataset.Pair)
+		mu      sync.Mutex
+		rows    []row
+		few     = map[dataset.Hash]struct{}{} // different prompts, while they are few
+		copied  atomic.Bool                   // few has reached textsKept
+		asking  error                         // why a source gave nothing, or a file
+		wg      sync.WaitGroup
+		held    int64 // bytes of features in memory
+		shelved atomic.Pointer[shelf]
 	)
-	finish := func(out []row) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, shelved.Load().close())
+		}
+	}()
+	// shelve moves what there is to disk when it is too much.
+	shelve := func(out []row) error {
+		for i := range out {
+			held += out[i].bytes()
+		}
+		if o.Memory == 0 || o.keep || held <= o.Memory/memoryShare && shelved.Load() == nil {
+			return nil
+		}
+		if !streams(o.Head) {
+			return fmt.Errorf("%w of %.0f MB, and the head %s needs them there: allow more, or use the head %s", ErrMemory, float64(o.Memory)/1e6, o.Head, HeadLinear)
+		}
+		sh := shelved.Load()
+		if sh == nil {
+			var err error
+			if sh, err = newShelf(o.TempDir, o.stop); err != nil {
+				return err
+			}
+			shelved.Store(sh)
+		}
+		for part := range slices.Chunk(rows, batch) {
+			if part[0].shelf == nil {
+				if err := sh.put(part); err != nil {
+					return err
+				}
+			}
+		}
+		return sh.put(out)
+	}
+	finish := func(out []row) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if o.keep {
 			rows = append(rows, out...)
-			return
+			return nil
 		}
 		if !copied.Load() {
 			for i := range out {
@@ -98,7 +131,13 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 				dropText(&out[i], o.Holdout)
 			}
 		}
+		if out[0].shelf == nil {
+			if err := shelve(out); err != nil {
+				return err
+			}
+		}
 		rows = append(rows, out...)
+		return nil
 	}
 	failed := func(e error) {
 		mu.Lock()
@@ -132,11 +171,24 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 					failed(e)
 					continue
 				}
-				finish(out)
+				var err error
+				if sh := shelved.Load(); sh != nil {
+					if copied.Load() {
+						for i := range out {
+							dropText(&out[i], o.Holdout)
+						}
+					}
+					err = sh.put(out)
+				}
+				if err == nil {
+					err = finish(out)
+				}
+				if err != nil {
+					failed(err)
+				}
 			}
 		}()
 	}
-	var err error
 	var next []*dataset.Pair
 	read := 0
 	send := func() {
@@ -188,10 +240,14 @@ func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec,
 	if err == nil {
 		err = ctx.Err()
 	}
+	if err == nil {
+		rows = merge(rows, skipped)
+		err = shelved.Load().failure()
+	}
 	if err != nil {
 		return nil, skipped, err
 	}
-	return merge(rows, skipped), skipped, nil
+	return rows, skipped, nil
 }
 
 // attach adds what the sources say of a batch of pairs to its rows.
@@ -231,7 +287,7 @@ func dropText(r *row, holdout float64) {
 // identify fills r from one pair but for its features.
 func (e *extractor) identify(p *dataset.Pair, o *Options, r *row) {
 	id := p.Key()
-	*r = row{key: id.Hash, prompt: id.Prompt, u: place(id.Prompt, o.Seed), pair: p, swap: id.Swapped, n: 1}
+	*r = row{features: noFeatures, key: id.Hash, prompt: id.Prompt, u: place(id.Prompt, o.Seed), pair: p, swap: id.Swapped, n: 1}
 	// The same rounding whichever reply stands first: P and 1 − P together may
 	// miss 1 by 2^-54, and that is rounded away.
 	r.label = int64(math.Round(p.P * labelOne))
@@ -256,6 +312,7 @@ func (e *extractor) features(r *row, scratch []entry) []entry {
 	if r.swap {
 		a, b = b, a
 	}
+	r.features = &features{}
 	if n := e.dense(); n > 0 {
 		r.dense = make([]float32, 2*n)
 	}
@@ -312,7 +369,7 @@ func merge(rows []row, skipped map[string]int) []row {
 		if c := bytes.Compare(x.key[:], y.key[:]); c != 0 {
 			return c
 		}
-		return before(x.pair, y.pair)
+		return before(x.thePair(), y.thePair())
 	})
 	arrange(rows, order)
 	out := rows[:0]

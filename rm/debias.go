@@ -47,10 +47,10 @@ func newBias(rows []row, o Options) *bias {
 	}
 	b := &bias{u: nuisanceRows(rows, o.Debias), length: make([]float64, len(rows)), target: o.LengthCorrelation}
 	j := slices.Index(styleNames, "log_code_points")
-	for i, r := range rows {
+	eachRow(rows, false, func(i int, r *row) {
 		k := len(r.dense) / 2
 		b.length[i] = math.Expm1(float64(r.dense[j])) - math.Expm1(float64(r.dense[k+j]))
-	}
+	})
 	return b
 }
 
@@ -68,7 +68,7 @@ func (f *fitter) debias(w []float64) error {
 		u[i] = c[:f.t.Train]
 	}
 	labels, length := f.bias.p[f.t.Train:], f.bias.length[f.t.Train:]
-	p := &bt{x: train, sums: train.newSums(), lambda: f.t.L2, low: lowRank(train, u)}
+	p := &bt{x: train, sums: train.newSums(), lambda: f.t.L2, low: lowRank(train, u), bare: true}
 	z := make([]float64, val.rows())
 	var best []float64
 	low := math.Inf(1)
@@ -127,13 +127,13 @@ func nuisanceRows(rows []row, names []string) [][]float64 {
 	var u [][]float64
 	for _, name := range names {
 		d := make([]float64, len(rows))
-		for i, r := range rows {
+		eachRow(rows, false, func(i int, r *row) {
 			k := len(r.dense) / 2
 			for _, f := range nuisances[name] {
 				j := slices.Index(styleNames, f)
 				d[i] += float64(r.dense[j]) - float64(r.dense[k+j])
 			}
-		}
+		})
 		sign, rank := make([]float64, len(d)), oddRanks(d)
 		for i, v := range d {
 			switch {

@@ -4,23 +4,45 @@ import "slices"
 
 // design makes the matrix of rows and sums the features of all replies into
 // total, of cols places. Unless they are to be kept it frees the rows' features as
-// it goes.
+// it goes. Rows on a shelf become a matrix on it.
 func (s *space) design(rows []row, total []float64, keep bool) *matrix {
-	m := &matrix{x: make([]sparseRow, len(rows)), p: make([]float64, len(rows)), cols: s.cols(), scale: s.scales()}
+	m := &matrix{p: make([]float64, len(rows)), cols: s.cols(), scale: s.scales()}
+	sh := shelfOf(rows)
+	if sh == nil {
+		m.x = make([]sparseRow, len(rows))
+	} else {
+		m.disk = &diskRows{shelf: sh, entries: make([]int32, len(rows))}
+		var err error
+		if sh.matrix, err = createSpill(sh.dir); err != nil {
+			sh.fail(err)
+			return m
+		}
+	}
 	n := max(1, min(maxBlocks/2, len(rows)/64))
-	acc := make([][]float64, n)
+	acc, written := make([][]float64, n), make([][]diskBlock, n)
 	parallel(n, func(b int) {
 		lo, hi := m.bounds(b, n)
 		acc[b] = make([]float64, s.cols())
 		d := s.newDiffer(acc[b])
-		for i := lo; i < hi; i++ {
-			m.x[i] = d.row(&rows[i])
-			m.p[i] = rows[i].p()
-			if !keep {
-				rows[i].forget()
+		w := blockWriter{rows: m.disk}
+		eachRow(rows[lo:hi], true, func(i int, r *row) {
+			i += lo
+			m.p[i] = r.p()
+			if sh != nil {
+				w.add(i, d.differ(r))
+				return
 			}
-		}
+			m.x[i] = d.row(r)
+			if !keep {
+				r.forget()
+			}
+		})
+		w.flush()
+		written[b] = w.blocks
 	})
+	if sh != nil {
+		m.disk.blocks = slices.Concat(written...)
+	}
 	for _, a := range acc {
 		for j, v := range a {
 			total[j] += v
@@ -63,6 +85,15 @@ func (d *differ) expectedDense(r *row) {
 
 // row gives the difference of the features of a and b.
 func (d *differ) row(r *row) sparseRow {
+	o := d.differ(r)
+	return sparseRow{
+		col: slices.Clone(o.col), val: slices.Clone(o.val), plain: o.plain, expected: r.expected,
+		terms: slices.Clone(o.terms), runs: slices.Clone(o.runs),
+	}
+}
+
+// differ gives what row does, good until the next.
+func (d *differ) differ(r *row) *sparseRow {
 	o := &d.out
 	o.col, o.val, o.terms, o.runs = o.col[:0], o.val[:0], o.terms[:0], o.runs[:0]
 	d.col, d.val = d.col[:0], d.val[:0]
@@ -83,8 +114,5 @@ func (d *differ) row(r *row) sparseRow {
 	}
 	o.plain = len(o.col)
 	o.col, o.val = append(o.col, d.col...), append(o.val, d.val...)
-	return sparseRow{
-		col: slices.Clone(o.col), val: slices.Clone(o.val), plain: o.plain, expected: r.expected,
-		terms: slices.Clone(o.terms), runs: slices.Clone(o.runs),
-	}
+	return o
 }

@@ -39,10 +39,10 @@ func (t *bt) ascend(ctx context.Context, w []float64, tol float64) error {
 	d := &t.duals
 	if d.alpha == nil {
 		d.alpha, d.squares = make([]float64, x.rows()), make([]float64, x.rows())
-		for i := range x.x {
-			d.squares[i] = x.x[i].square(x.scale)
+		x.each(0, x.rows(), func(i int, r *sparseRow) {
+			d.squares[i] = r.square(x.scale)
 			d.mean += t.row(i) * d.squares[i] / float64(x.rows())
-		}
+		})
 	}
 	if d.mean > 4*dualNorm*t.lambda {
 		return nil
@@ -59,7 +59,7 @@ func (t *bt) ascend(ctx context.Context, w []float64, tol float64) error {
 		}
 	}
 	first, last := 0.0, math.Inf(1)
-	for i := range x.x {
+	for i := range x.p {
 		r := t.row(i) * (0.5 - x.p[i])
 		first += r * r * d.squares[i]
 	}
@@ -68,8 +68,7 @@ func (t *bt) ascend(ctx context.Context, w []float64, tol float64) error {
 			return err
 		}
 		left := 0.0
-		for i := range x.x {
-			r := &x.x[i]
+		x.each(0, x.rows(), func(i int, r *sparseRow) {
 			c, q := t.row(i), d.squares[i]/t.lambda
 			z := dotPairs(r, d.u)
 			left += d.squares[i] * square(d.alpha[i]-c*(x.p[i]-sigmoid(z)))
@@ -77,7 +76,7 @@ func (t *bt) ascend(ctx context.Context, w []float64, tol float64) error {
 				d.alpha[i] += delta
 				addPairs(r, d.u, delta/t.lambda)
 			}
-		}
+		})
 		if left <= tol*tol*first || left > dualShrink*dualShrink*last {
 			break
 		}

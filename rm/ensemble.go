@@ -27,7 +27,7 @@ func (f *fitter) ensemble() ([]member, blend, error) {
 		f.progress("ensemble", step, 2*n)
 		step++
 		p := f.problem(f.resample(x, k))
-		p.closed = f.closed(k)
+		p.closed, p.bare = f.closed(k), true
 		wk := append([]float64(nil), from...)
 		for j, c := range p.closed {
 			if c {
@@ -57,6 +57,7 @@ func (f *fitter) ensemble() ([]member, blend, error) {
 		step = n
 	}
 	p := f.problem(f.x)
+	p.bare = true
 	if _, err := p.solve(f.ctx, w, tolerance); err != nil {
 		return fail(err)
 	}

@@ -93,15 +93,15 @@ func (s *space) fitExpectation(rows []row) *expectation {
 	axes := s.styleAxes(rows)
 	p := e.gather(rows)
 	k := len(styleNames)
-	for i := range rows {
+	eachRow(rows, false, func(i int, r *row) {
 		for c := range numExpected {
 			t := 0.0
 			for j := range k {
-				t += axes[c][j] * (s.standard(j, rows[i].dense[j]) + s.standard(j, rows[i].dense[k+j]))
+				t += axes[c][j] * (s.standard(j, r.dense[j]) + s.standard(j, r.dense[k+j]))
 			}
 			p.y[p.of[i]][c] += t / 2
 		}
-	}
+	})
 	for i, n := range p.count {
 		for c := range numExpected {
 			p.y[i][c] /= n
@@ -156,11 +156,12 @@ func (e *expectation) gather(rows []row) *prompts {
 	})
 	p := &prompts{of: make([]int, len(rows))}
 	var last dataset.Hash
+	var d rowReader
 	for _, i := range order {
 		r := &rows[i]
 		if len(p.x) == 0 || r.prompt != last {
 			last = r.prompt
-			p.x = append(p.x, e.row(r.words))
+			p.x = append(p.x, e.row(d.read(r, false).words))
 			p.count = append(p.count, 0)
 			p.fold = append(p.fold, int(binary.LittleEndian.Uint64(last[:8])%expectFolds))
 		}
@@ -227,12 +228,12 @@ func (s *space) styleAxes(rows []row) (axes [numExpected][]float64) {
 	cov := make([]float64, k*k)
 	t, mean := make([]float64, k), make([]float64, k)
 	each := func(f func()) {
-		for i := range rows {
+		eachRow(rows, false, func(_ int, r *row) {
 			for j := range k {
-				t[j] = (s.standard(j, rows[i].dense[j]) + s.standard(j, rows[i].dense[k+j])) / 2
+				t[j] = (s.standard(j, r.dense[j]) + s.standard(j, r.dense[k+j])) / 2
 			}
 			f()
-		}
+		})
 	}
 	each(func() {
 		for j := range k {

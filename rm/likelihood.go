@@ -215,6 +215,7 @@ func (f *fitter) fitNoise() error {
 		f.progress("noise", round, noiseRounds)
 		z, err := f.outOfFold(func(_ int, use []bool, out []float64) error {
 			p := f.problem(f.x.only(use))
+			p.bare = true
 			if _, err := p.solve(f.ctx, w, pathTolerance); err != nil {
 				return err
 			}

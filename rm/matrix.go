@@ -20,6 +20,9 @@ type matrix struct {
 	by     []int32     // annotator of each row; nil where nobody asked
 	scale  []float32   // by column; nil where all are 1
 	cols   int
+	// disk has the rows where they do not fit into memory, from number first on.
+	disk  *diskRows
+	first int
 }
 
 // sparseRow is one row: entries of any value, and terms.
@@ -220,11 +223,26 @@ func (r *sparseRow) entries() int {
 	return n
 }
 
-func (m *matrix) rows() int { return len(m.x) }
+func (m *matrix) rows() int { return len(m.p) }
+
+// each calls f for the rows from lo up to hi, in order. The rows are good only
+// until f returns.
+func (m *matrix) each(lo, hi int, f func(i int, r *sparseRow)) {
+	if m.disk != nil {
+		m.disk.each(m.first+lo, m.first+hi, func(i int, r *sparseRow) { f(i-m.first, r) })
+		return
+	}
+	for i := lo; i < hi; i++ {
+		f(i, &m.x[i])
+	}
+}
 
 // span gives the rows from i to j.
 func (m *matrix) span(i, j int) *matrix {
-	s := &matrix{x: m.x[i:j], p: m.p[i:j], like: m.like, scale: m.scale, cols: m.cols}
+	s := &matrix{p: m.p[i:j], like: m.like, scale: m.scale, cols: m.cols, disk: m.disk, first: m.first + i}
+	if m.disk == nil {
+		s.x = m.x[i:j]
+	}
 	if m.by != nil {
 		s.by = m.by[i:j]
 	}
@@ -275,6 +293,11 @@ func parallel(n int, f func(block int)) {
 // sums round the same everywhere.
 func (m *matrix) blocks() int {
 	entries := 0
+	if m.disk != nil {
+		for _, n := range m.disk.entries[m.first:][:m.rows()] {
+			entries += int(n)
+		}
+	}
 	for i := range m.x {
 		entries += m.x[i].entries()
 	}
@@ -298,9 +321,7 @@ func (m *matrix) times(w, out []float64) {
 	if m.scale == nil {
 		parallel(n, func(b int) {
 			lo, hi := m.bounds(b, n)
-			for i := lo; i < hi; i++ {
-				out[i] = dotRow(&m.x[i], w)
-			}
+			m.each(lo, hi, func(i int, r *sparseRow) { out[i] = dotRow(r, w) })
 		})
 		return
 	}
@@ -308,9 +329,7 @@ func (m *matrix) times(w, out []float64) {
 	defer scaled.Put(u)
 	parallel(n, func(b int) {
 		lo, hi := m.bounds(b, n)
-		for i := lo; i < hi; i++ {
-			out[i] = dotRow(&m.x[i], *u)
-		}
+		m.each(lo, hi, func(i int, r *sparseRow) { out[i] = dotRow(r, *u) })
 	})
 }
 
@@ -345,13 +364,13 @@ func (m *matrix) transposeTimes(r, out []float64, square bool, s sums) {
 		acc := s[b]
 		clear(acc)
 		lo, hi := m.bounds(b, n)
-		for i := lo; i < hi; i++ {
+		m.each(lo, hi, func(i int, x *sparseRow) {
 			if square {
-				m.x[i].addSquares(acc, r[i])
+				x.addSquares(acc, r[i])
 			} else {
-				m.x[i].addTo(acc, r[i])
+				x.addTo(acc, r[i])
 			}
-		}
+		})
 	})
 	m.total(s, out, square)
 }
@@ -369,15 +388,15 @@ func (m *matrix) curve(h, v, out []float64, s sums) {
 		acc := s[b]
 		clear(acc)
 		lo, hi := m.bounds(b, n)
-		for i := lo; i < hi; i++ {
+		m.each(lo, hi, func(i int, r *sparseRow) {
 			var z float64
 			if u != nil {
-				z = dotRow(&m.x[i], *u)
+				z = dotRow(r, *u)
 			} else {
-				z = dotRow(&m.x[i], v)
+				z = dotRow(r, v)
 			}
-			m.x[i].addTo(acc, h[i]*z)
-		}
+			r.addTo(acc, h[i]*z)
+		})
 	})
 	m.total(s, out, false)
 }

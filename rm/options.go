@@ -1,6 +1,7 @@
 package rm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -100,8 +101,27 @@ type Options struct {
 	// Budget is how long HeadAuto may try forms of the model; 0 is ten minutes.
 	Budget time.Duration
 
-	keep bool // every pair is kept with its texts, and its features after training
+	// Memory bounds what training holds, in bytes, as far as that hangs on the
+	// number of pairs; 0 is no bound. When the features of the pairs take a quarter
+	// of it they are written to temporary files in TempDir, and streamed from there
+	// in every pass of the fit: the model is the same, bit for bit. Only HeadLinear,
+	// also as an ensemble, and HeadPrinciples can do without them; with another
+	// form training ends with ErrMemory. A row for each pair, the weights and, in the
+	// end, the holdout are in memory in any case.
+	Memory int64
+	// TempDir is where those files are; empty is os.TempDir().
+	TempDir string
+
+	stop context.CancelFunc // what a file's failure calls
+	keep bool               // every pair is kept with its texts, and its features after training
 }
+
+// ErrMemory tells that a form of the model needs the features in memory, where
+// they do not fit.
+var ErrMemory = errors.New("the features of the pairs exceed their share of the memory")
+
+// streams tells whether the form can be fitted to features on disk.
+func streams(head string) bool { return head == HeadLinear || head == HeadPrinciples }
 
 // Forms of a model.
 const (
@@ -260,6 +280,9 @@ func (o Options) resolve() (Options, spec, error) {
 		return o, s, errors.New("only one of margin, noise and ties can be there")
 	case o.Head == HeadPrinciples && (len(o.Principles) == 0 || o.Votes == nil):
 		return o, s, fmt.Errorf("the head %s needs principles and their votes", o.Head)
+	}
+	if o.Memory < 0 {
+		return o, s, fmt.Errorf("memory of %d bytes: need a number from 0 on", o.Memory)
 	}
 	if c := o.LengthCorrelation; !(c >= 0 && c <= 1) {
 		return o, s, fmt.Errorf("length correlation %v: need a number from 0 to 1", c)

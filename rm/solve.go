@@ -23,6 +23,7 @@ type bt struct {
 	closed []bool      // columns whose weights stay 0; nil where there are none
 	sums   sums
 	duals  duals
+	bare   bool // solve need not give the diagonal
 }
 
 // shut sets what belongs to closed columns to 0.
@@ -159,7 +160,8 @@ const pathTolerance, tolerance = 2e-2, 1e-2
 // with the steps found by conjugate gradients (a truncated Newton method, as in
 // Lin, Weng and Keerthi 2008), preconditioned by the diagonal, and a
 // backtracking line search, which costs no pass over the data. It leaves the
-// gradient's norm at most tol times that at 0 and gives the diagonal of ∇²f.
+// gradient's norm at most tol times that at 0 and gives the diagonal of ∇²f, but
+// for a bare problem.
 // Where nothing is penalised or closed and λ is not small it starts from where
 // the ascent on the dual ends, which takes fewer passes, whatever w is.
 func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, error) {
@@ -189,14 +191,18 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 		if iter > 0 || !zero { // else it is that at 0
 			t.gradient(w, z, r, g)
 		}
-		t.x.curvature(z, h)
-		t.x.weigh(h)
-		t.diagonal(h, diag)
 		norm := math.Sqrt(dot(g, g))
 		if math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return nil, errStuck
 		}
-		if norm <= stop || iter >= 100 {
+		end := norm <= stop || iter >= 100
+		if end && t.bare {
+			return nil, nil
+		}
+		t.x.curvature(z, h)
+		t.x.weigh(h)
+		t.diagonal(h, diag)
+		if end {
 			return diag, nil
 		}
 		// Conjugate gradients on ∇²f·step = −g, until the residual is a fifth.

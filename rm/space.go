@@ -169,27 +169,25 @@ func fitSpace(rows []row, sp spec) *space {
 	s.askedMean, s.askedScale = fitDense(rows, sp.asked(), func(r *row) [2][]float32 { return [2][]float32{r.asked} })
 	if sp.chars {
 		df := make([]int32, sp.dim)
-		for i := range rows {
-			frequency(df, rows[i].charsA)
-			frequency(df, rows[i].charsB)
-		}
+		anyOrder(rows, true, func(r *row) {
+			frequency(df, r.charsA)
+			frequency(df, r.charsB)
+		})
 		s.chars = fitVocab(df, 2*len(rows), minReplies, 1)
 	}
 	if sp.hash {
 		df := make([]int32, sp.dim)
-		for i := range rows {
-			frequency(df, rows[i].a)
-			frequency(df, rows[i].b)
-		}
+		anyOrder(rows, true, func(r *row) {
+			frequency(df, r.a)
+			frequency(df, r.b)
+		})
 		s.words = fitVocab(df, 2*len(rows), minReplies, 1)
 		if sp.gated() {
 			for s.common < len(s.words.index) && df[s.words.index[s.common]] >= minCommon {
 				s.common++
 			}
 			clear(df)
-			for i := range rows {
-				frequency(df, rows[i].words)
-			}
+			anyOrder(rows, false, func(r *row) { frequency(df, r.words) })
 			s.gate = fitVocab(df, len(rows), minPrompts, 0)
 			s.expect = s.fitExpectation(rows)
 		}
@@ -208,33 +206,31 @@ func frequency(df []int32, es []entry) {
 // are known. One that never varies gets the scale 0, which leaves it out.
 func fitDense(rows []row, k int, of func(*row) [2][]float32) (mean, scale []float32) {
 	mean, scale = make([]float32, k), make([]float32, k)
-	for j := range k {
-		n, sum, sq := 0.0, 0.0, 0.0
-		each := func(f func(v float64)) {
-			for i := range rows {
-				for _, v := range of(&rows[i]) {
-					if len(v) > 0 {
-						f(float64(v[j]))
+	if k == 0 {
+		return mean, scale
+	}
+	n, sum, sq := make([]float64, k), make([]float64, k), make([]float64, k)
+	each := func(f func(j int, v float64)) {
+		eachRow(rows, false, func(_ int, r *row) {
+			for _, vs := range of(r) {
+				for j, v := range vs {
+					if v == v {
+						f(j, float64(v))
 					}
 				}
 			}
-		}
-		each(func(v float64) {
-			if !math.IsNaN(v) {
-				n, sum = n+1, sum+v
-			}
 		})
-		if n == 0 {
-			continue
+	}
+	each(func(j int, v float64) { n[j], sum[j] = n[j]+1, sum[j]+v })
+	for j := range sum {
+		if n[j] > 0 {
+			sum[j] /= n[j]
 		}
-		mu := sum / n
-		each(func(v float64) {
-			if d := v - mu; !math.IsNaN(v) {
-				sq += d * d
-			}
-		})
+	}
+	each(func(j int, v float64) { sq[j] += (v - sum[j]) * (v - sum[j]) })
+	for j, mu := range sum {
 		mean[j] = float32(mu)
-		if sd := math.Sqrt(sq / n); sd > 1e-6 {
+		if sd := math.Sqrt(sq[j] / n[j]); sd > 1e-6 {
 			scale[j] = float32(1 / sd)
 		}
 	}

@@ -21,10 +21,14 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}
 	start := time.Now()
+	ctx, o.stop = context.WithCancel(ctx)
+	defer o.stop()
 	rows, skipped, err := collect(ctx, pairs, sp, o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}
+	sh := shelfOf(rows)
+	defer func() { _ = sh.close() }() // nobody needs what it holds any more
 	if len(rows) == 0 {
 		return nil, nil, fmt.Errorf("train: %w", ErrNoPairs)
 	}
@@ -36,6 +40,9 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 
 	t.FeatureSeconds = time.Since(start).Seconds()
 	m, err := fitRows(ctx, rows, sp, o, t)
+	if e := sh.failure(); e != nil {
+		err = e
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
 	}
@@ -51,7 +58,10 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 		if err := ctx.Err(); err != nil {
 			return nil, nil, fmt.Errorf("train: %w", err)
 		}
-		p := holdout[i].pair
+		p := holdout[i].thePair()
+		if err := sh.failure(); err != nil {
+			return nil, nil, fmt.Errorf("train: %w", err)
+		}
 		_, a, b, err := m.Margin(ctx, p)
 		if err != nil {
 			return nil, nil, fmt.Errorf("train: %w", err)
@@ -74,7 +84,13 @@ func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 	f := &fitter{ctx: ctx, o: o, t: t, rows: rows, space: fitSpace(rows, sp)}
 	f.total = make([]float64, f.space.cols())
 	f.bias = newBias(rows, o)
+	if err := shelfOf(rows).failure(); err != nil {
+		return nil, err
+	}
 	f.x = f.space.design(rows, f.total, o.keep || o.Head == HeadMLP || o.Head == HeadStack)
+	if err := shelfOf(rows).failure(); err != nil {
+		return nil, err
+	}
 	t.Features = f.space.cols()
 	t.FeatureSeconds += time.Since(start).Seconds()
 
@@ -250,7 +266,7 @@ func (f *fitter) choose(path []float64) ([]float64, error) {
 	train := f.x.span(0, f.t.Train)
 	val := f.x.span(f.t.Train, f.x.rows())
 	labels := f.labels(f.t.Train)
-	p := &bt{x: train, sums: train.newSums()}
+	p := &bt{x: train, sums: train.newSums(), bare: true}
 	w := make([]float64, f.x.cols)
 	var best []float64
 	low, risen := math.Inf(1), 0
