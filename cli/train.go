@@ -52,6 +52,9 @@ func (a *app) trainCommand() *urfave.Command {
 			"The validation pairs also say how sure the model may be: the margins of conformal sets,\n" +
 			"those from which on the error is below a target, accuracy by margin. They stand in the\n" +
 			"model file.\n\n" +
+			"Features of more pairs than fit into a quarter of --memory are streamed from temporary\n" +
+			"files beside --out, which takes about 8 KB of disk for a pair of 300 words; the model\n" +
+			"is the same.\n\n" +
 			"The model is one safetensors file with its settings and figures, written beside and\n" +
 			"renamed. The same data and seed give the same model.\n\n" +
 			"--json prints pairs, features, holdout {n, accuracy, ci, log_loss, ece}, baselines,\n" +
@@ -69,6 +72,7 @@ func (a *app) trainCommand() *urfave.Command {
 			&urfave.StringSliceFlag{Name: "debias", Usage: "`WHAT` the model is kept from preferring: length, markup"},
 			&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
 			&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
+			memoryFlag(),
 			&urfave.StringFlag{Name: "out", Value: "rm.safetensors", Usage: "write the model to `FILE`"},
 		}, append(fitFlags(), readingFlags()...)...), inputFlags()...),
 		Action: a.runTrain,
@@ -213,6 +217,11 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	if err := fitOptions(c, &o); err != nil {
 		return err
 	}
+	unbound, err := memoryOptions(c, &o)
+	if err != nil {
+		return err
+	}
+	defer unbound()
 	if r != nil && (head == rm.HeadPrinciples || head == rm.HeadAuto) {
 		v, err := r.votes(ctx)
 		if err != nil {
@@ -256,7 +265,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		p.done()
 	}
 	if err != nil {
-		return err
+		return memoryHint(err)
 	}
 
 	results := make([]eval.Result, len(tr.Holdout))
