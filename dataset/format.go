@@ -22,7 +22,8 @@ var containers = []string{"csv", "jsonl", "text"}
 //   - hh: chosen and rejected are transcripts "\n\nHuman: …\n\nAssistant: …";
 //     with a prompt column, that is the transcript.
 //   - pairs: response_a and response_b, or _1 and _2, labelled or not.
-//   - responses: a list of replies to one prompt.
+//   - responses: a list of replies to one prompt; with ranks, a number for each,
+//     the smallest for the best, its pairs are labelled.
 //   - rmbench: lists of chosen and rejected replies, each paired with each.
 //   - llmbar: input, output_1, output_2, label 1 or 2.
 //   - alpaca: instruction, output_1, output_2, preference 1 to 2.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 )
 
 // fitsLists is RM-Bench's shape, and RewardBench 2's.
@@ -67,7 +68,47 @@ func readResponses(v *view, c *content) error {
 		c.list = append(c.list, r)
 	}
 	c.prompt = prompt
+	return c.readRanks(v)
+}
+
+// readRanks reads the column ranks of a list: a number for each reply, the
+// smallest for the best, the same for replies that are equally good.
+func (c *content) readRanks(v *view) error {
+	if firstKind(v.obj.Get("ranks")) != '0' {
+		return nil // none, or a column of another meaning
+	}
+	var ranks []float64
+	if err := json.Unmarshal(v.get("ranks"), &ranks); err != nil {
+		return errors.New("ranks: a list of numbers is expected")
+	}
+	if len(ranks) != len(c.list) {
+		return fmt.Errorf("ranks: %d numbers for %d replies", len(ranks), len(c.list))
+	}
+	c.ranks = ranks
 	return nil
+}
+
+// ranked gives the label of replies i and j of a ranking, and the pair's columns
+// with list_weight: what it counts, so that all the pairs of a reply with those
+// ranked below it count as one choice among them. That is how a ranking is broken
+// into pairs for the model of Plackett and Luce (Khetan and Oh 2016); pairs of
+// equal rank count as if each had been chosen.
+func (c *content) ranked(extra Object, i, j int) (float64, Object) {
+	p, best := 0.5, min(c.ranks[i], c.ranks[j])
+	switch {
+	case c.ranks[i] < c.ranks[j]:
+		p = 1
+	case c.ranks[i] > c.ranks[j]:
+		p = 0
+	}
+	below := -1 // the better of the two itself
+	for _, r := range c.ranks {
+		if r >= best {
+			below++
+		}
+	}
+	weight := strconv.FormatFloat(1/float64(below), 'g', 6, 64)
+	return p, append(extra[:len(extra):len(extra)], Field{"list_weight", json.RawMessage(weight)})
 }
 
 // parseResponse reads one reply of a list: a text, or an object with the text
@@ -150,6 +191,9 @@ func (c *content) pairs(o ReadOptions) (_ []*Pair, reason string, err error) {
 		src.Sub = k
 		if c.chosen == 3 && len(c.list) == 6 {
 			src.Extra = benchColumns(src.Extra, t.i, t.j-3)
+		}
+		if c.ranks != nil {
+			p, src.Extra = c.ranked(src.Extra, t.i, t.j)
 		}
 		out = append(out, &Pair{c.prompt, c.list[t.i], c.list[t.j], p, src})
 	}

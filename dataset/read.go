@@ -149,6 +149,7 @@ type content struct {
 	prompt Conversation
 	list   []Response
 	chosen int // of the list, how many were chosen over the rest
+	ranks  []float64
 }
 
 // reader reads one file.

@@ -148,6 +148,21 @@ func TestPairs(t *testing.T) {
 			},
 		},
 		{
+			name: "a ranking labels its pairs",
+			in:   `{"prompt":"p","responses":["x","y","z"],"ranks":[2,1,2]}` + "\n" + `{"prompt":"p","responses":["x","y"],"ranks":["a","b"]}`,
+			want: []string{
+				`user="p" | "x" | "y" | 0 @1.0 {"list_weight":0.5}`,
+				`user="p" | "x" | "z" | 0.5 @1.1 {"list_weight":1}`,
+				`user="p" | "y" | "z" | 1 @1.2 {"list_weight":0.5}`,
+				`user="p" | "x" | "y" | NaN @2.0 {"ranks":["a","b"]}`,
+			},
+		},
+		{
+			name: "a ranking of other replies",
+			in:   `{"prompt":"p","responses":["x","y"],"ranks":[1]}` + "\n" + `{"prompt":"p","responses":["x","y"],"ranks":[1,"b"]}`,
+			want: []string{`-:1: ranks: 1 numbers for 2 replies`, `-:2: ranks: a list of numbers is expected`},
+		},
+		{
 			name: "one reply makes no pair",
 			in:   `{"prompt":"p","responses":["x"]}` + "\n" + `{"prompt":"p","responses":[]}`,
 			want: []string{`-:1: one reply in the list makes no pair`, `-:2: responses: no reply in the list`},
