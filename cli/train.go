@@ -35,9 +35,10 @@ func (a *app) trainCommand() *urfave.Command {
 			"say how well the model agrees with that judge, not with people.\n\n" +
 			"--head linear is the fastest form. mlp is a network. principles has a linear head for\n" +
 			"each principle, trained on its stored judgments, and a gate that mixes them by the\n" +
-			"prompt; with --data also a head for what the labels say beyond them. stack sums a head on all features, one on each group and a network. auto\n" +
-			"compares them by cross-validation over prompts. --ensemble 8 fits eight models to\n" +
-			"resamples: std is then their disagreement.\n\n" +
+			"prompt; with --data also a head for what the labels say beyond them. stack sums a head\n" +
+			"on all features, one on each group and a network. auto compares them by cross-validation\n" +
+			"over prompts. --ensemble 8 fits eight models to resamples: std is then their\n" +
+			"disagreement.\n\n" +
 			"--noise fit learns which share of the labels, of each --annotator, is the wrong way round,\n" +
 			"and does not let them count as the others do; --ties learns from ties; --margin widens\n" +
 			"the scores of clear labels; --weight takes weights from a column.\n\n" +
