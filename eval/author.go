@@ -13,8 +13,8 @@ import (
 // nothing of what it says.
 const AuthorBaseline = "author"
 
-// authorFolds is the number of parts of the cross-fitting by prompt.
-const authorFolds = 5
+// numFolds is the number of parts of a cross-fitting by prompt.
+const numFolds = 5
 
 // gameOne is the probability 1 in fixed point: labels are added up as integers,
 // so that no sum hangs on the order of the pairs.
@@ -91,14 +91,14 @@ func (s *Strengths) Margin(first, second, subset string) (float64, bool) {
 	return x - y, okX && okY
 }
 
-// authorFold is the part that a prompt falls into. The first bytes of the hash
+// foldOf is the part that a prompt falls into. The first bytes of the hash
 // draw the prompts of [Options].Sample.
-func authorFold(prompt dataset.Hash) int {
-	return int(binary.BigEndian.Uint32(prompt[8:12]) % authorFolds)
+func foldOf(prompt dataset.Hash) int {
+	return int(binary.BigEndian.Uint32(prompt[8:12]) % numFolds)
 }
 
 // crossFit fits, for each part, strengths to the games of all other parts.
-func crossFit(parts *[authorFolds]Games) (fits [authorFolds]*Strengths) {
+func crossFit(parts *[numFolds]Games) (fits [numFolds]*Strengths) {
 	for k := range parts {
 		var rest Games
 		for j := range parts {
@@ -119,7 +119,7 @@ func crossFit(parts *[authorFolds]Games) (fits [authorFolds]*Strengths) {
 //
 // Named tells how many pairs have both authors named.
 func Authors(pairs iter.Seq2[*dataset.Pair, error], subset func(*dataset.Pair) string) (c Comparer, named int, err error) {
-	var parts [authorFolds]Games
+	var parts [numFolds]Games
 	for p, err := range pairs {
 		if err != nil {
 			return nil, named, err
@@ -132,13 +132,13 @@ func Authors(pairs iter.Seq2[*dataset.Pair, error], subset func(*dataset.Pair) s
 		if subset != nil {
 			s = subset(p)
 		}
-		parts[authorFold(p.Prompt.Hash())].Add(p.First.Author, p.Second.Author, s, p.P)
+		parts[foldOf(p.Prompt.Hash())].Add(p.First.Author, p.Second.Author, s, p.P)
 	}
 	return &authors{crossFit(&parts), subset}, named, nil
 }
 
 type authors struct {
-	fits   [authorFolds]*Strengths
+	fits   [numFolds]*Strengths
 	subset func(*dataset.Pair) string
 }
 
@@ -148,7 +148,7 @@ func (a *authors) Compare(_ context.Context, p *dataset.Pair) (Comparison, error
 	if a.subset != nil {
 		s = a.subset(p)
 	}
-	fit := a.fits[authorFold(p.Prompt.Hash())]
+	fit := a.fits[foldOf(p.Prompt.Hash())]
 	first, ok := fit.Of(p.First.Author, s)
 	second, ok2 := fit.Of(p.Second.Author, s)
 	if !ok || !ok2 {
@@ -180,7 +180,7 @@ func authorFigures(rows []row, o Options) *AuthorFigures {
 	last := -1
 	for i := range rows {
 		r := &rows[i]
-		z, ok := fits[authorFold(r.cluster)].Margin(r.chosenBy, r.rejectedBy, r.subset)
+		z, ok := fits[foldOf(r.cluster)].Margin(r.chosenBy, r.rejectedBy, r.subset)
 		if !ok {
 			continue
 		}
@@ -206,19 +206,19 @@ func authorFigures(rows []row, o Options) *AuthorFigures {
 
 // fits are the strengths that rows are compared by: those that were given, else
 // cross-fitted ones.
-func (o *Options) fits(rows []row) (fits [authorFolds]*Strengths) {
+func (o *Options) fits(rows []row) (fits [numFolds]*Strengths) {
 	if o.Authors != nil {
 		for k := range fits {
 			fits[k] = o.Authors
 		}
 		return fits
 	}
-	var parts [authorFolds]Games
+	var parts [numFolds]Games
 	any := false
 	for i := range rows {
 		r := &rows[i]
 		any = any || r.chosenBy != "" && r.rejectedBy != ""
-		parts[authorFold(r.cluster)].Add(r.chosenBy, r.rejectedBy, r.subset, r.p)
+		parts[foldOf(r.cluster)].Add(r.chosenBy, r.rejectedBy, r.subset, r.p)
 	}
 	if any {
 		fits = crossFit(&parts)

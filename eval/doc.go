@@ -36,6 +36,18 @@
 // Log-odds beyond ±[MaxLogOdds] are cut there, so that one certain and wrong
 // answer cannot make a mean infinite.
 //
+// # Judges and people
+//
+// How far a judge can be trusted is measured against people's labels: agreement
+// by [Kappa], [WeightedKappa] and [Alpha], beside what people reach among
+// themselves ([HumanCeiling]); calibration by [Reliability], [DebiasedECE] and
+// [Murphy]'s parts of the Brier score, and mended by [FitTemperature] and
+// [FitIsotonic], whose own figures are out of fold ([CrossFit]); a rate that a
+// judge reports, corrected for its errors ([RoganGladen]); two judges on the same
+// pairs ([ComparePaired]); repeated grades ([Intraclass]); and what length alone
+// does to a choice ([MeasureLengthBias]). [BootstrapOf] gives any of them an
+// interval.
+//
 // # Intervals
 //
 // Intervals are 95 % percentile bootstrap intervals over prompts: pairs of one

@@ -98,42 +98,17 @@ func clamp(m float64) float64 {
 // not matter. NaN over no predictions.
 //
 // The estimate is biased upwards: under perfect calibration it is not 0 but of
-// the order of √(bins/n).
+// the order of √(bins/n). [DebiasedECE] takes the bias away.
 func ECE(confidence, correctness []float64, bins int) float64 {
-	n := len(confidence)
-	if n == 0 || bins < 1 {
+	bs := Reliability(confidence, correctness, bins)
+	if bs == nil {
 		return math.NaN()
 	}
-	type prediction struct{ conf, corr float64 }
-	ps := make([]prediction, n)
-	for i := range ps {
-		ps[i] = prediction{confidence[i], correctness[i]}
-	}
-	slices.SortFunc(ps, func(a, b prediction) int {
-		return cmp.Or(cmp.Compare(a.conf, b.conf), cmp.Compare(a.corr, b.corr))
-	})
-	for i := 0; i < n; {
-		j, sum := i, 0.0
-		for ; j < n && ps[j].conf == ps[i].conf; j++ {
-			sum += ps[j].corr
-		}
-		if j == i { // a NaN equals nothing, itself included
-			return math.NaN()
-		}
-		for k := i; k < j; k++ {
-			ps[k].corr = sum / float64(j-i)
-		}
-		i = j
-	}
 	total := 0.0
-	for b := range bins {
-		gap := 0.0
-		for _, p := range ps[b*n/bins : (b+1)*n/bins] {
-			gap += p.conf - p.corr
-		}
-		total += math.Abs(gap)
+	for i := range bs {
+		total += float64(bs[i].N) * math.Abs(bs[i].gap())
 	}
-	return total / float64(n)
+	return total / float64(len(confidence))
 }
 
 // Spearman is Spearman's rank correlation ρ: Pearson's correlation of the
