@@ -43,16 +43,34 @@ type expectation struct {
 
 // prompts are the different prompts of rows.
 type prompts struct {
-	of    []int // the prompt of each row
-	x     []sparseRow
+	of    []int    // the prompt of each row
+	words []uint32 // known words of all prompts, one prompt after the other,
+	value []float32
+	end   []int     // and where each prompt's end
 	count []float64 // pairs of each
 	fold  []int
 	y     [][numExpected]float64
 }
 
+// add appends a prompt with the words x.
+func (p *prompts) add(x sparseRow) {
+	p.words, p.value = append(p.words, x.col...), append(p.value, x.val...)
+	p.end = append(p.end, len(p.words))
+}
+
+// row gives the words of prompt i.
+func (p *prompts) row(i int) (words []uint32, value []float32) {
+	from := 0
+	if i > 0 {
+		from = p.end[i-1]
+	}
+	return p.words[from:p.end[i]], p.value[from:p.end[i]]
+}
+
 // at gives the numbers of a prompt with the given hashed words.
 func (e *expectation) at(es []entry) (g [numExpected]float64) {
-	raw := e.raw(e.row(es), func(c uint32, k int) float64 { return float64(e.weight[int(c)*numExpected+k]) })
+	x := e.row(es)
+	raw := e.raw(x.col, x.val, func(c uint32, k int) float64 { return float64(e.weight[int(c)*numExpected+k]) })
 	for k := range g {
 		g[k] = e.standard(k, raw[k])
 	}
@@ -64,10 +82,10 @@ func (e *expectation) standard(k int, v float64) float64 {
 	return max(-expectClip, min(expectClip, z))
 }
 
-func (e *expectation) raw(x sparseRow, weight func(c uint32, k int) float64) (g [numExpected]float64) {
-	for i, c := range x.col {
+func (e *expectation) raw(words []uint32, value []float32, weight func(c uint32, k int) float64) (g [numExpected]float64) {
+	for i, c := range words {
 		for k := range g {
-			g[k] += float64(x.val[i]) * weight(c, k)
+			g[k] += float64(value[i]) * weight(c, k)
 		}
 	}
 	return g
@@ -108,12 +126,13 @@ func (s *space) fitExpectation(rows []row) *expectation {
 		}
 	}
 	// What a regression on the other folds says of each prompt.
-	out := make([][numExpected]float64, len(p.x))
+	out := make([][numExpected]float64, len(p.end))
 	ws := make([][]float64, (expectFolds+1)*numExpected)
 	parallel(len(ws), func(b int) { ws[b] = p.ridge(b/numExpected, b%numExpected, len(e.words.index)) })
-	for i := range p.x {
+	for i := range out {
 		w := ws[p.fold[i]*numExpected:]
-		out[i] = e.raw(p.x[i], func(c uint32, k int) float64 { return w[k][c] })
+		words, value := p.row(i)
+		out[i] = e.raw(words, value, func(c uint32, k int) float64 { return w[k][c] })
 	}
 	e.weight = make([]float32, len(e.words.index)*numExpected)
 	for k := range numExpected {
@@ -159,16 +178,16 @@ func (e *expectation) gather(rows []row) *prompts {
 	var d rowReader
 	for _, i := range order {
 		r := &rows[i]
-		if len(p.x) == 0 || r.prompt != last {
+		if len(p.end) == 0 || r.prompt != last {
 			last = r.prompt
-			p.x = append(p.x, e.row(d.read(r, false).words))
+			p.add(e.row(d.read(r, false).words))
 			p.count = append(p.count, 0)
 			p.fold = append(p.fold, int(binary.LittleEndian.Uint64(last[:8])%expectFolds))
 		}
-		p.of[i] = len(p.x) - 1
-		p.count[len(p.x)-1]++
+		p.of[i] = len(p.end) - 1
+		p.count[len(p.end)-1]++
 	}
-	p.y = make([][numExpected]float64, len(p.x))
+	p.y = make([][numExpected]float64, len(p.end))
 	return p
 }
 
@@ -181,25 +200,27 @@ func (p *prompts) ridge(without, k, cols int) []float64 {
 		for j := range out {
 			out[j] *= expectRidge
 		}
-		for i, x := range p.x {
-			if p.fold[i] == without {
+		for i, fold := range p.fold {
+			if fold == without {
 				continue
 			}
+			words, value := p.row(i)
 			z := 0.0
-			for n, c := range x.col {
-				z += w[c] * float64(x.val[n])
+			for n, c := range words {
+				z += w[c] * float64(value[n])
 			}
 			z *= p.count[i]
-			for n, c := range x.col {
-				out[c] += z * float64(x.val[n])
+			for n, c := range words {
+				out[c] += z * float64(value[n])
 			}
 		}
 	}
 	w, res, dir, hd := make([]float64, cols), make([]float64, cols), make([]float64, cols), make([]float64, cols)
-	for i, x := range p.x {
-		if p.fold[i] != without {
-			for n, c := range x.col {
-				res[c] += p.count[i] * p.y[i][k] * float64(x.val[n])
+	for i, fold := range p.fold {
+		if fold != without {
+			words, value := p.row(i)
+			for n, c := range words {
+				res[c] += p.count[i] * p.y[i][k] * float64(value[n])
 			}
 		}
 	}
