@@ -13,6 +13,9 @@ import (
 	"cai/rm"
 )
 
+// leastLimit is the least bound that the collector is told of, in bytes.
+const leastLimit = 64 << 20
+
 // memoryFlag bounds what a training holds.
 func memoryFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "memory", Value: "2GB", Usage: "hold at most `SIZE`, such as 500MB: features beyond go to temporary files beside --out"}
@@ -29,7 +32,9 @@ func memoryOptions(c *urfave.Context, o *rm.Options) (undo func(), err error) {
 	if !c.IsSet("memory") {
 		return func() {}, nil
 	}
-	before := debug.SetMemoryLimit(n - n/8) // the program itself and the system's part of it take some
+	// The program itself takes some. With less than leastLimit the collector would
+	// do little else than run.
+	before := debug.SetMemoryLimit(max(n-n/8, leastLimit))
 	return func() { debug.SetMemoryLimit(before) }, nil
 }
 
