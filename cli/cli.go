@@ -180,6 +180,7 @@ func (a *app) urfave() *urfave.App {
 			a.exportCommand(),
 			a.trainCommand(),
 			a.scoreCommand(),
+			a.explainCommand(),
 			a.evalCommand(),
 		},
 		Action: func(c *urfave.Context) error {

@@ -82,6 +82,9 @@ type Explanation struct {
 	Words    []Word    // in the order of the text
 	// Sentences are all of them, without those that are white space.
 	Sentences []Sentence
+	// Kinds are what is expected of replies to the prompt, in standard deviations,
+	// by which ByPrompt comes about; empty for a model without it.
+	Kinds []float64
 	// Rest is what no word gives: style, the prompt, the sources, the offset.
 	Rest float64
 }
@@ -110,6 +113,9 @@ func (m *Model) explain(ctx context.Context, c dataset.Conversation, replies []s
 	s := m.acquire(c, prompt[0])
 	defer m.scratch.Put(s)
 	x := &Explanation{}
+	if m.space.expect != nil {
+		x.Kinds = slices.Clone(s.expected[:])
+	}
 	seen := [2]*observed{{}, {}}
 	texts := make([]*reading, len(replies))
 	t := m.Metadata.Temperature

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ type HeadView struct {
 	// the average prompt.
 	Share float64 `json:"share"`
 	// Positive are the features that raise a score most, Negative those that lower
-	// it most, by Effect.
+	// it most, by Effect; n-grams come after the others.
 	Positive []FeatureView `json:"positive"`
 	Negative []FeatureView `json:"negative"`
 	// Note tells why there are none.
@@ -43,7 +44,8 @@ type FeatureView struct {
 	Source  *dataset.Source `json:"-"`
 }
 
-// Overview gives the top features of each head: n up and n down. N-grams are
+// Overview gives the top features of each head, n up and n down of n-grams of
+// words, of characters, and of the others. N-grams are
 // named by their buckets, since a model does not hold their words, and the spread
 // of features is estimated from their frequencies, as if the two replies of a
 // pair were any two replies.
@@ -72,7 +74,49 @@ func (b *Background) Overview(ctx context.Context, n int) ([]HeadView, error) {
 	return views, b.nameBuckets(ctx, views)
 }
 
-// feature is a column or an input of a head, with its weight and spread.
+// Kind is a kind of prompt on which the weights hang: a component of what replies
+// are expected to look like. High and Low are prompts of the data at its ends.
+type Kind struct {
+	Name string   `json:"name"`
+	High []string `json:"high"`
+	Low  []string `json:"low"`
+}
+
+// Kinds gives n prompts at each end of each kind of prompt.
+func (b *Background) Kinds(n int) []Kind {
+	var out []Kind
+	if b.model.space.expect == nil {
+		return out
+	}
+	order := make([]int, len(b.rows))
+	for c := range numExpected {
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(i, j int) int {
+			return cmp.Compare(b.rows[j].expected[c], b.rows[i].expected[c])
+		})
+		ends := func(rows iter.Seq2[int, int]) (texts []string) {
+			var last dataset.Hash
+			for _, i := range rows {
+				r := &b.rows[i]
+				k := len(r.pair.Prompt)
+				if len(texts) == n {
+					break
+				}
+				if k > 0 && (len(texts) == 0 || r.prompt != last) {
+					last = r.prompt
+					texts = append(texts, r.pair.Prompt[k-1].Content)
+				}
+			}
+			return texts
+		}
+		out = append(out, Kind{fmt.Sprintf("kind of prompt %d", c+1), ends(slices.All(order)), ends(slices.Backward(order))})
+	}
+	return out
+}
+
+// headFeature is a column or an input of a head, with its weight and spread.
 type headFeature struct {
 	column         int
 	weight, spread float64
@@ -123,19 +167,33 @@ func (m *Model) overview(n int, expected [numExpected]float64, spread []float64,
 	return out
 }
 
-// take takes the top features of fs.
+// take takes the top features of fs: n of those that are no n-grams, n of words and
+// n of characters, since one n-gram gives little beside a measure of the whole
+// reply.
 func (v *HeadView) take(s *space, fs []headFeature, n int) {
 	slices.SortStableFunc(fs, func(x, y headFeature) int { return cmp.Compare(y.weight*y.spread, x.weight*x.spread) })
-	view := func(f headFeature) FeatureView {
-		group, name := s.columnName(f.column)
-		return FeatureView{Group: group, Name: name, Weight: f.weight, Spread: f.spread, Effect: f.weight * f.spread}
-	}
 	v.Positive, v.Negative = []FeatureView{}, []FeatureView{}
-	for i := 0; i < min(n, len(fs)) && fs[i].weight*fs[i].spread > 0; i++ {
-		v.Positive = append(v.Positive, view(fs[i]))
-	}
-	for i := len(fs) - 1; i >= max(0, len(fs)-n) && fs[i].weight*fs[i].spread < 0; i-- {
-		v.Negative = append(v.Negative, view(fs[i]))
+	first, last := s.dense(), s.dense()+s.wordCols()
+	for _, in := range []func(j int) bool{
+		func(j int) bool { return j < first || j >= s.gates() },
+		func(j int) bool { return j >= first && j < last },
+		func(j int) bool { return j >= last && j < s.gates() },
+	} {
+		add := func(out *[]FeatureView, fs iter.Seq2[int, headFeature], sign float64) {
+			left := n
+			for _, f := range fs {
+				if left == 0 || f.weight*f.spread*sign <= 0 {
+					break
+				}
+				if in(f.column) {
+					group, name := s.columnName(f.column)
+					*out = append(*out, FeatureView{Group: group, Name: name, Weight: f.weight, Spread: f.spread, Effect: f.weight * f.spread})
+					left--
+				}
+			}
+		}
+		add(&v.Positive, slices.All(fs), 1)
+		add(&v.Negative, slices.Backward(fs), -1)
 	}
 }
 

@@ -30,15 +30,24 @@ func TestOverviewNamesWhatTheHeadsLookAt(t *testing.T) {
 				t.Errorf("%s: %s without data shows nothing", name, blind.Name)
 			}
 		}
+		for _, k := range b.Kinds(3) {
+			if len(k.High) != 3 || len(k.Low) != 3 || k.High[0] == k.Low[0] {
+				t.Errorf("%s: kind %+v", name, k)
+			}
+		}
 		good, bad := 0, 0
 		for _, v := range views {
 			for i, list := range [][]rm.FeatureView{v.Positive, v.Negative} {
-				last := 0.0
+				last, group := 0.0, ""
 				for j, f := range list {
-					if (f.Effect > 0) != (i == 0) || j > 0 && f.Effect*f.Effect > last*last*(1+1e-9) {
+					kind := "other"
+					if f.Group == rm.FeatureHash || f.Group == rm.FeatureChars {
+						kind = f.Group
+					}
+					if (f.Effect > 0) != (i == 0) || group == kind && f.Effect*f.Effect > last*last*(1+1e-9) {
 						t.Errorf("%s: %s: effect %v in place %d", name, v.Name, f.Effect, j)
 					}
-					last = f.Effect
+					last, group = f.Effect, kind
 					if f.Group == rm.FeatureHash && !strings.Contains(f.Name, " × ") {
 						if strings.HasPrefix(f.Name, "bucket ") || f.Source == nil || len(f.Names) == 0 || !strings.Contains(strings.ToLower(f.Example), strings.Fields(f.Names[0])[0]) && len(f.Names) == 1 {
 							t.Errorf("%s: %+v is not named", name, f)

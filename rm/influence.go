@@ -200,7 +200,7 @@ func (t *bt) strength(w, z []float64) float64 {
 // What ends the solution of H·u = x: the norm of the residual, relative to that
 // of x, or the number of rounds.
 const (
-	inverseTolerance = 1e-3
+	inverseTolerance = 1e-2
 	inverseRounds    = 300
 )
 
@@ -243,8 +243,9 @@ func (f *fitted) inverse(ctx context.Context, x []float64) ([]float64, error) {
 
 // Nearest gives the top training pairs by the size of the cosine, and the top by
 // that of the influence; both lists bear both numbers. The replies are one, or
-// the two of a pair. Without a linear member the second list is empty.
-func (b *Background) Nearest(ctx context.Context, c dataset.Conversation, replies []string, top int) (nearest, influential []Neighbour, err error) {
+// the two of a pair. Without influence, or a linear member, the second list is
+// empty; a system of linear equations is then saved for each member.
+func (b *Background) Nearest(ctx context.Context, c dataset.Conversation, replies []string, top int, influence bool) (nearest, influential []Neighbour, err error) {
 	fail := func(err error) ([]Neighbour, []Neighbour, error) {
 		return nil, nil, fmt.Errorf("nearest pairs: %w", err)
 	}
@@ -267,8 +268,12 @@ func (b *Background) Nearest(ctx context.Context, c dataset.Conversation, replie
 			all[i].Cosine *= -1
 		}
 	}
-	for k := range b.fits {
-		f := &b.fits[k]
+	fits := b.fits
+	if !influence {
+		fits = nil
+	}
+	for k := range fits {
+		f := &fits[k]
 		u, err := f.inverse(ctx, x)
 		if err != nil {
 			return fail(err)

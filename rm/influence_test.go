@@ -103,7 +103,7 @@ func TestInfluenceIsThatOfLeavingOut(t *testing.T) {
 			}
 			q := smallPairs(2, 1)[0]
 			for _, replies := range [][]string{{q.First.Text, q.Second.Text}, {q.First.Text}} {
-				_, most, err := b.Nearest(ctx, q.Prompt, replies, b.Pairs)
+				_, most, err := b.Nearest(ctx, q.Prompt, replies, b.Pairs, true)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -178,7 +178,7 @@ func TestNearestPairIsItself(t *testing.T) {
 	// What is expected of the prompts in training comes from other prompts, so the
 	// cosine is not quite 1.
 	for _, p := range pairs[:10] {
-		near, _, err := b.Nearest(ctx, p.Prompt, []string{p.First.Text, p.Second.Text}, 1)
+		near, _, err := b.Nearest(ctx, p.Prompt, []string{p.First.Text, p.Second.Text}, 1, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestNetworksHaveNoInfluence(t *testing.T) {
 				t.Errorf("%s: the influence on %s is unknown", head, name)
 			}
 		}
-		near, most, err := b.Nearest(ctx, nil, []string{"kind river", "rude river"}, 3)
+		near, most, err := b.Nearest(ctx, nil, []string{"kind river", "rude river"}, 3, true)
 		if err != nil || len(near) == 0 || len(b.Unknown) > want || head == HeadMLP && most != nil {
 			t.Errorf("%s: %v, %d near, influential %v, unknown %v", head, err, len(near), most, b.Unknown)
 		}
