@@ -70,11 +70,11 @@ func TestStrengthsAreTheMinimum(t *testing.T) {
 			author, sub := key[0], key[1]
 			all, _ := s.Of(author, "no such subset")
 			switch {
-			case sub == "*" && math.Abs(all-gain) > 1e-6:
+			case sub == "*" && math.Abs(all-gain) > 1e-9:
 				t.Fatalf("%s: strength %v, beyond expectation %v", author, all, gain)
 			case sub != "*" && sub != "" && len(subsets) > 1:
 				in, _ := s.Of(author, sub)
-				if math.Abs(in-all-gain) > 1e-6 {
+				if math.Abs(in-all-gain) > 1e-9 {
 					t.Fatalf("%s in %s: %v beside %v, beyond expectation %v", author, sub, in, all, gain)
 				}
 			}
@@ -95,7 +95,7 @@ func TestStrengthsForgetOrder(t *testing.T) {
 		for _, author := range []string{"ann", "bob", "cid", "dee", "eve"} {
 			x, ok := a.Of(author, "s")
 			y, ok2 := b.Of(author, "s")
-			if ok != ok2 || math.Abs(x-y) > 1e-7 {
+			if ok != ok2 || math.Abs(x-y) > 1e-9 {
 				t.Fatalf("%s: %v and %v", author, x, y)
 			}
 		}

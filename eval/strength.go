@@ -122,8 +122,12 @@ func (f *strengthFit) solve(n int) []float64 {
 				r.spread(out, curve[i]*r.margin(v))
 			}
 		})
-		// g·H⁻¹g is twice what the step gains on the quadratic model.
-		if dot(grad, step) <= 1e-18*(1+loss) {
+		// g·H⁻¹g is twice what the step gains on the quadratic model. Where the loss
+		// is flat to rounding the gradient is not yet, and a whole step is right.
+		if dot(grad, step) <= 1e-12*(1+loss) {
+			for i := range x {
+				x[i] -= step[i]
+			}
 			break
 		}
 		t, less := 1.0, false

@@ -169,22 +169,33 @@ for line in sys.stdin:
     sd = np.sqrt(np.mean(length**2))
     lb = o["length_bias"]
 
-    def first(columns, y):
-        C = np.c_[columns]
-
+    def ridged(C, y, ridge):
         def grad(b):
-            return C.T @ (sigmoid(C @ b) - y) + 0.01 * b
+            return C.T @ (sigmoid(C @ b) - y) + ridge * b
 
         def jac(b):
             s = sigmoid(C @ b)
-            return C.T @ (C * (s * (1 - s))[:, None]) + 0.01 * np.eye(C.shape[1])
+            return C.T @ (C * (s * (1 - s))[:, None]) + ridge * np.eye(C.shape[1])
 
-        return optimize.root(grad, np.zeros(C.shape[1]), jac=jac, tol=1e-14).x[0]
+        return optimize.root(grad, np.zeros(C.shape[1]), jac=jac, tol=1e-14).x
+
+    def first(columns, y):
+        return ridged(columns, y, 0.01)[0]
 
     same("length bias: SD", lb["sd"], sd)
     same("length bias: judge, by scipy's root", lb["judge"]["estimate"], first(np.c_[length / sd], hard))
     same("length bias: gold, by scipy's root", lb["gold"]["estimate"], first(np.c_[length / sd], soft))
     same("length bias: beyond the gold, by scipy's root", lb["beyond"]["estimate"], first(np.c_[length / sd, 2 * soft - 1], hard))
+
+    C = np.zeros((n, 15))  # authors, then authors in the two named subsets
+    for i, (a, b, sub) in enumerate(d["games"]):
+        C[i, a] += 1
+        C[i, b] -= 1
+        if sub > 0:
+            C[i, 5 * sub + a] += 1
+            C[i, 5 * sub + b] -= 1
+    theta = ridged(C, hard, 1).reshape(3, 5)
+    same("strengths of authors: scipy's root", o["strengths"], np.c_[theta[0], theta[0] + theta[1], theta[0] + theta[2]])
 
     human, judge, delta, everyone = [], [], [], []
     for vs, j in zip(d["votes"], d["judge"]):

@@ -131,6 +131,24 @@ func one(r *rand.Rand) values {
 		part++
 		return eval.Temperature{Slope: part}
 	})
+	var games eval.Games
+	played, names := [][3]int{}, []string{"ann", "bob", "cid", "dee", "eve"}
+	for i := range hard {
+		g := [3]int{r.IntN(5), r.IntN(5), r.IntN(3)}
+		if g[0] == g[1] {
+			g[1] = (g[0] + 1) % 5
+		}
+		played = append(played, g)
+		games.Add(names[g[0]], names[g[1]], []string{"", "s", "t"}[g[2]], hard[i])
+	}
+	strengths := make([][]float64, len(names))
+	fitted := games.Fit()
+	for k, name := range names {
+		for _, subset := range []string{"", "s", "t"} {
+			x, _ := fitted.Of(name, subset)
+			strengths[k] = append(strengths[k], x)
+		}
+	}
 	fit := eval.Logistic(hard, clusters, 0.01, hundreds(size), z)
 	bias := eval.MeasureLengthBias(hard, soft, size, clusters)
 	ceiling := eval.HumanCeiling(as, judge, clusters, eval.Options{})
@@ -139,6 +157,7 @@ func one(r *rand.Rand) values {
 		"confidence": confidence, "correct": correct,
 		"a": a, "b": b, "classes": classes, "votes": votes, "judge": judged, "ratings": ratings,
 		"positive": positive, "sensitive": sensitive, "specific": specific, "discordant": discordant, "fold": fold,
+		"games": played,
 		"out": values{
 			"kappa":  eval.Kappa(a, b),
 			"linear": eval.WeightedKappa(a, b, classes, 1), "quadratic": eval.WeightedKappa(a, b, classes, 2),
@@ -156,7 +175,8 @@ func one(r *rand.Rand) values {
 			"mcnemar":    []float64{exact, mid},
 			"icc":        eval.Intraclass(ratings),
 			"logistic":   fit, "length_bias": bias, "ceiling": ceiling,
-			"wilson": eval.Wilson(float64(positive.K), positive.N),
+			"strengths": strengths,
+			"wilson":    eval.Wilson(float64(positive.K), positive.N),
 		},
 	}
 }
