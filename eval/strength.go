@@ -123,12 +123,15 @@ func (f *strengthFit) solve(n int) []float64 {
 			}
 		})
 		// g·H⁻¹g is twice what the step gains on the quadratic model. Where the loss
-		// is flat to rounding the gradient is not yet, and a whole step is right.
-		if dot(grad, step) <= 1e-12*(1+loss) {
+		// is flat to rounding the gradient is not yet, and whole steps are right.
+		if gain := dot(grad, step); gain <= 1e-12*(1+loss) {
 			for i := range x {
 				x[i] -= step[i]
 			}
-			break
+			if gain <= 1e-20*(1+loss) {
+				break
+			}
+			continue
 		}
 		t, less := 1.0, false
 		for range 40 {
