@@ -2,6 +2,7 @@ package rm_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -89,6 +90,25 @@ func TestFewPromptsOnDisk(t *testing.T) {
 		if !bytes.Equal(asBytes(t, m), want) || !reflect.DeepEqual(got.Holdout, tr.Holdout) {
 			t.Errorf("%d pairs: another model or holdout", n)
 		}
+	}
+}
+
+// A training that is stopped reads its holdout from disk and leaves nothing there.
+func TestStoppedTrainingOnDisk(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := rm.Options{Holdout: 0.2, Memory: 1, TempDir: t.TempDir()}
+	o.Progress = func(stage string, _, _ int) {
+		if stage == "refit" {
+			cancel()
+		}
+	}
+	_, tr, err := rm.Train(ctx, seq(makePairs(13, 600)), o)
+	if err != nil || !tr.Interrupted || len(tr.Holdout) == 0 {
+		t.Errorf("%v %+v", err, tr)
+	}
+	if left, err := os.ReadDir(o.TempDir); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
 	}
 }
 
