@@ -28,7 +28,8 @@ func (a *app) explainCommand() *urfave.Command {
 			"its integrated gradients, without any error of steps.\n\n" +
 			"For a pair, parts above 0 speak for the chosen reply (or a), whatever reply they stand in.\n" +
 			"The smallest edit is the fewest words found whose deletion from the reply that the model\n" +
-			"prefers makes it prefer the other, up to --edit-words; the edited text is scored.\n\n" +
+			"prefers makes it prefer the other, up to --edit-words; the edited text is scored. Where\n" +
+			"the model has embeddings each text that is tried is a call: then only if it is given.\n\n" +
 			"With the training data (--data, else the labels of the database for a model trained on\n" +
 			"them) it also shows the training pairs whose difference is nearest (cosine) and those\n" +
 			"that the score hangs on most: by how much it would change without each of them\n" +
@@ -57,6 +58,7 @@ func (a *app) explainCommand() *urfave.Command {
 func (a *app) runExplain(c *urfave.Context) (err error) {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
+	a.startsOver = true
 	switch {
 	case c.String("rm") == "":
 		return hinted(usagef("no reward model is named"), "use --rm FILE; cai train makes one")
@@ -161,12 +163,12 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 
 // explained is a record with its explanation.
 type explained struct {
-	id, name string
-	source   dataset.Source
-	prompt   dataset.Conversation
-	replies  []string
-	sides    []string // of a pair
-	pair     *dataset.Pair
+	id      string
+	source  dataset.Source
+	prompt  dataset.Conversation
+	replies []string
+	sides   []string // of a pair
+	pair    *dataset.Pair
 	*rm.Explanation
 	edit                 *rm.Edit
 	nearest, influential []rm.Neighbour
@@ -242,7 +244,11 @@ func (a *app) explainOne(ctx context.Context, c *urfave.Context, m *rm.Model, ba
 	if err != nil {
 		return at(err)
 	}
-	if n := c.Int("edit-words"); n > 0 && e.pair != nil {
+	n := c.Int("edit-words")
+	if len(m.Sources()) > 0 && !c.IsSet("edit-words") {
+		n = 0 // each text that is tried would be a call
+	}
+	if n > 0 && e.pair != nil {
 		if e.edit, err = m.SmallestEdit(ctx, e.pair, e.Explanation, n); err != nil {
 			return at(err)
 		}

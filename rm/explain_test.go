@@ -66,7 +66,7 @@ func checkSums(t *rapid.T, x *rm.Explanation) {
 }
 
 func TestContributionsSumUpToScoreAndMargin(t *testing.T) {
-	pairs := makePairs(21, 240)
+	pairs := makePairs(21, 160)
 	for name, o := range forms() {
 		t.Run(name, func(t *testing.T) {
 			m, _ := mustTrain(t, pairs, o)

@@ -47,6 +47,7 @@ type editor struct {
 	other   float64 // the score to get below
 	tries   int
 	pruning int
+	outside bool // there are features from outside
 }
 
 // SmallestEdit looks for the fewest words whose deletion from the preferred reply
@@ -67,7 +68,7 @@ func (m *Model) SmallestEdit(ctx context.Context, p *dataset.Pair, x *Explanatio
 	}
 	e := &editor{ctx: ctx, m: m, prompt: p.Prompt, text: texts[best.Reply], other: x.Scores[1-best.Reply].Mean, tries: editTries, pruning: editPrune}
 	if len(m.space.sources) > 0 {
-		e.tries, e.pruning = editTriesOutside, editPruneOutside
+		e.tries, e.pruning, e.outside = editTriesOutside, editPruneOutside, true
 	}
 	e.cut(x, best.Reply, sign)
 	for _, units := range [][][]int{e.byWord(), e.bySentence()} {
@@ -197,7 +198,8 @@ func (e *editor) scores(gones [][]bool) ([]Score, error) {
 
 // greedy takes out the unit that lowers the score most, again and again, until it
 // is below the other reply's; nil where that takes more than upTo words (of
-// single words) or the whole text, or no deletion lowers the score any more.
+// single words) or the whole text, or, with features from outside, no deletion
+// lowers the score any more.
 func (e *editor) greedy(units [][]int, upTo int, single bool) ([]bool, error) {
 	gone := make([]bool, len(e.pieces))
 	left := slices.Clone(units)
@@ -232,8 +234,8 @@ func (e *editor) greedy(units [][]int, upTo int, single bool) ([]bool, error) {
 				best = k
 			}
 		}
-		if scores[best].Mean >= last {
-			return nil, nil
+		if e.outside && scores[best].Mean >= last {
+			return nil, nil // calls are dear; else a step up may lead down
 		}
 		last, gone = scores[best].Mean, gones[best]
 		if last < e.other {
