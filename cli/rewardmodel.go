@@ -44,30 +44,39 @@ func (s *scoring) add(r *dataset.Record) bool {
 	return len(s.model.Sources()) == 0 || len(s.pending) >= scoredTogether
 }
 
-// flush calls f for each record that was added, with the scores of its replies:
-// one, or the first's and the second's of a pair.
+// replies gives those of a record with what they answer: one, the first and the
+// second of a pair, or those of a list.
+func (s *scoring) replies(r *dataset.Record) []rm.Item {
+	switch {
+	case r.Pair != nil:
+		return []rm.Item{{Prompt: r.Pair.Prompt, Reply: r.Pair.First.Text}, {Prompt: r.Pair.Prompt, Reply: r.Pair.Second.Text}}
+	case r.Reply != nil:
+		return []rm.Item{{Prompt: conversationOf(r.Reply, s.prompt), Reply: r.Reply.Response.Text}}
+	}
+	items := make([]rm.Item, len(r.Responses))
+	for i := range items {
+		items[i] = rm.Item{Prompt: r.Prompt, Reply: r.Responses[i].Text}
+	}
+	return items
+}
+
+// flush calls f for each record that was added, with the scores of its replies.
 func (s *scoring) flush(ctx context.Context, f func(*dataset.Record, []rm.Score) error) error {
 	var items []rm.Item
-	for _, r := range s.pending {
-		if r.Pair != nil {
-			items = append(items, rm.Item{Prompt: r.Pair.Prompt, Reply: r.Pair.First.Text}, rm.Item{Prompt: r.Pair.Prompt, Reply: r.Pair.Second.Text})
-		} else {
-			items = append(items, rm.Item{Prompt: conversationOf(r.Reply, s.prompt), Reply: r.Reply.Response.Text})
-		}
+	counts := make([]int, len(s.pending))
+	for i, r := range s.pending {
+		replies := s.replies(r)
+		items, counts[i] = append(items, replies...), len(replies)
 	}
 	scores, err := s.model.ScoreAll(ctx, items)
 	if err != nil {
 		return err
 	}
-	for _, r := range s.pending {
-		n := 1
-		if r.Pair != nil {
-			n = 2
-		}
-		if err := f(r, scores[:n]); err != nil {
+	for i, r := range s.pending {
+		if err := f(r, scores[:counts[i]]); err != nil {
 			return err
 		}
-		scores = scores[n:]
+		scores = scores[counts[i]:]
 	}
 	s.pending = s.pending[:0]
 	return nil

@@ -19,7 +19,8 @@ func (a *app) scoreCommand() *urfave.Command {
 		Description: "A FILE is one reply (text, Markdown) or JSON Lines of records: replies (prompt or\n" +
 			"messages, and response) or pairs. With --json, or --out, each record comes out with\n" +
 			"its own columns in their order and, added, id, score and std; for a pair score_chosen,\n" +
-			"score_rejected, std_chosen and std_rejected, or _a and _b where nothing is chosen.\n" +
+			"score_rejected, std_chosen and std_rejected, or _a and _b where nothing is chosen; for\n" +
+			"a list of responses scores and stds.\n" +
 			"A difference of scores is the log-odds that the first reply is the better one; std is\n" +
 			"the model's uncertainty in the same unit. For a pair, set holds the replies that may be\n" +
 			"the better one: on pairs like those of training it holds the better reply in 90 %\n" +
@@ -135,8 +136,14 @@ func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, scores []
 		if c, ok := m.Metadata.Certainty.At(conformalLevel); ok {
 			err = errors.Join(err, set("set", named(c, scores[0].Mean-scores[1].Mean, sides(r.Pair))))
 		}
-	} else {
+	} else if r.Reply != nil {
 		err = errors.Join(err, set("score", scores[0].Mean), set("std", scores[0].Std))
+	} else {
+		means, stds := make([]float64, len(scores)), make([]float64, len(scores))
+		for i, s := range scores {
+			means[i], stds[i] = s.Mean, s.Std
+		}
+		err = errors.Join(err, set("scores", means), set("stds", stds))
 	}
 	if err != nil {
 		return fmt.Errorf("%s:%d: %w", r.Source.File, r.Source.Line, err)
@@ -166,6 +173,12 @@ func (a *app) printScore(r *dataset.Record, scores []rm.Score) {
 		s1, s2 := scores[0], scores[1]
 		names := sides(r.Pair)
 		fmt.Fprintf(a.Out, "%s\t%s %+.3f ± %.3f\t%s %+.3f ± %.3f\n", printable(name), names[0], s1.Mean, s1.Std, names[1], s2.Mean, s2.Std)
+		return
+	}
+	if r.Reply == nil {
+		for i, s := range scores {
+			fmt.Fprintf(a.Out, "%s\treply %d\t%+.3f ± %.3f\n", printable(name), i+1, s.Mean, s.Std)
+		}
 		return
 	}
 	s := scores[0]

@@ -92,6 +92,24 @@ func vectors(ctx context.Context, sources []Source, specs []sourceSpec, items []
 			prompt[i] = append(prompt[i], v.Prompt...)
 		}
 	}
+	// A prompt is the same for all its replies, also for those of which a source
+	// knows nothing.
+	share := func(from, to int) {
+		if !samePrompt(items[from].Prompt, items[to].Prompt) {
+			return
+		}
+		for j, v := range prompt[to] {
+			if v != v {
+				prompt[to][j] = prompt[from][j]
+			}
+		}
+	}
+	for i := 1; i < len(items); i++ {
+		share(i-1, i)
+	}
+	for i := len(items) - 1; i > 0; i-- {
+		share(i, i-1)
+	}
 	return reply, prompt, nil
 }
 
