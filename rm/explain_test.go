@@ -93,12 +93,17 @@ func TestContributionsSumUpToScoreAndMargin(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkSums(t, one)
-				if one.Total != first.Mean {
-					t.Errorf("explained %v, the score is %v", one.Total, first.Mean)
+				// Alone: beside another reply a source may know more of the prompt.
+				alone, err := m.Score(ctx, p.Prompt, p.First.Text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if one.Total != alone.Mean {
+					t.Errorf("explained %v, the score is %v", one.Total, alone.Mean)
 				}
 
 				if w, _, _, err := m.Margin(ctx, mirror(p)); err != nil || w != -z {
-					return // a source knows the prompt of one reply alone
+					t.Fatalf("margin %v, of the mirrored pair %v, %v", z, w, err)
 				}
 				back, err := m.ExplainPair(ctx, mirror(p))
 				if err != nil {
