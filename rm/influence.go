@@ -146,13 +146,7 @@ func (b *Background) fit(ctx context.Context, o Options) error {
 				b.Unknown = append(b.Unknown, mem.name)
 				continue
 			}
-			x.p, x.weight = make([]float64, len(b.rows)), make([]float64, len(b.rows))
-			for i := range b.rows {
-				x.p[i] = 0.5
-				if p := float64(b.rows[i].votes[v]); !math.IsNaN(p) {
-					x.p[i], x.weight[i] = p, 1
-				}
-			}
+			f.vote(&x, v)
 		}
 		w := make([]float64, x.cols)
 		for j, v := range l.weight {
@@ -214,18 +208,14 @@ func (f *fitted) inverse(ctx context.Context, x []float64) ([]float64, error) {
 		pre[j] = res[j] / f.diag[j]
 	}
 	dir := slices.Clone(pre)
-	sums := f.t.x.newSums()
+	t := *f.t
+	t.sums = t.x.newSums() // its own, for concurrent calls
 	rho, stop := dot(res, pre), inverseTolerance*inverseTolerance*dot(res, res)
 	for k := 0; k < inverseRounds && dot(res, res) > stop; k++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		f.t.x.curve(f.curve, dir, hd, sums)
-		for j := range hd {
-			hd[j] += f.t.lambda * dir[j]
-		}
-		f.t.lowTimes(dir, hd)
-		f.t.shut(hd)
+		t.hessian(f.curve, dir, hd)
 		alpha := rho / dot(dir, hd)
 		for j := range u {
 			u[j] += alpha * dir[j]

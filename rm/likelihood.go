@@ -178,22 +178,14 @@ func (f *fitter) annotate() {
 // last rows, at the noise of their labels.
 func (f *fitter) temperature(z, labels []float64) (t, loss float64) {
 	like := f.x.like
-	if like == nil || like.noise == nil || len(z) == 0 {
+	if like == nil || like.noise == nil {
 		return temperature(z, labels)
 	}
 	first := len(f.rows) - len(z)
-	entropy := func(lnS float64) float64 {
-		s, sum := math.Exp(lnS), 0.0
-		for i := range z {
-			l, _, _ := like.at(s*z[i], labels[i], f.x.annotator(first+i))
-			sum += l
-		}
-		return sum
-	}
-	lnS := golden(-6*temperatureSpread, 6*temperatureSpread, func(lnS float64) float64 {
-		return entropy(lnS) + lnS*lnS/(2*temperatureSpread*temperatureSpread)
+	return temperatureOf(z, func(i int, z float64) float64 {
+		l, _, _ := like.at(z, labels[i], f.x.annotator(first+i))
+		return l
 	})
-	return math.Exp(-lnS), entropy(lnS) / float64(len(z))
 }
 
 // What the rates of annotators' noise are fitted with: a prior like so many pairs

@@ -135,6 +135,16 @@ func (m *matrix) slope(i int, z float64) float64 {
 	return sigmoid(z) - m.p[i]
 }
 
+// hessian gives ∇²f·v, 0 in the closed columns; h are the curvatures.
+func (t *bt) hessian(h, v, out []float64) {
+	t.x.curve(h, v, out, t.sums)
+	for j := range out {
+		out[j] += t.lambda * v[j]
+	}
+	t.lowTimes(v, out)
+	t.shut(out)
+}
+
 // diagonal gives the diagonal of ∇²f; h are the curvatures.
 func (t *bt) diagonal(h, d []float64) {
 	t.x.transposeTimes(h, d, true, t.sums)
@@ -217,12 +227,7 @@ func (t *bt) solve(ctx context.Context, w []float64, tol float64) ([]float64, er
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			t.x.curve(h, dir, hd, t.sums)
-			for j := range hd {
-				hd[j] += t.lambda * dir[j]
-			}
-			t.lowTimes(dir, hd)
-			t.shut(hd)
+			t.hessian(h, dir, hd)
 			alpha := rho / dot(dir, hd)
 			for j := range step {
 				step[j] += alpha * dir[j]
@@ -276,13 +281,18 @@ const temperatureSpread = 0.5
 // handful of pairs from claiming certainty and says nothing beside hundreds. It
 // gives the mean cross-entropy at T as well, NaN where there are no pairs.
 func temperature(z, p []float64) (t, loss float64) {
+	return temperatureOf(z, func(i int, z float64) float64 { return crossEntropy(z, p[i]) })
+}
+
+// temperatureOf is the same where the loss of row i at a margin is at.
+func temperatureOf(z []float64, at func(i int, z float64) float64) (t, loss float64) {
 	if len(z) == 0 {
 		return 1, math.NaN()
 	}
 	entropy := func(s float64) float64 {
 		l := 0.0
 		for i := range z {
-			l += crossEntropy(s*z[i], p[i])
+			l += at(i, s*z[i])
 		}
 		return l
 	}
