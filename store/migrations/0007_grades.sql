@@ -1,0 +1,30 @@
+-- Replies graded by rubrics.
+
+-- A rubric as it was used, by the hash of what a model sees of it.
+CREATE TABLE rubrics (
+  id      INTEGER PRIMARY KEY,
+  hash    BLOB NOT NULL UNIQUE CHECK (length(hash) = 16),
+  name    TEXT NOT NULL,
+  text    TEXT NOT NULL,  -- TOML
+  created INTEGER NOT NULL
+);
+
+-- One criterion of one reply, as a distribution over the levels of its scale.
+CREATE TABLE grades (
+  id            INTEGER PRIMARY KEY,
+  prompt        INTEGER NOT NULL REFERENCES prompts (id),
+  response      INTEGER NOT NULL REFERENCES responses (id),
+  judge         INTEGER NOT NULL REFERENCES judges (id),
+  rubric        INTEGER NOT NULL REFERENCES rubrics (id),
+  criterion     BLOB NOT NULL CHECK (length(criterion) = 16),  -- of its texts
+  name          TEXT NOT NULL,   -- of the criterion
+  sample        INTEGER NOT NULL,
+  distribution  TEXT NOT NULL,   -- a JSON list of probabilities by level
+  score         REAL NOT NULL,   -- expected level, from 0 to 1
+  coverage      REAL NOT NULL,
+  evidence      TEXT,            -- a quotation of the reply
+  prompt_tokens INTEGER NOT NULL,
+  milliseconds  INTEGER NOT NULL,
+  created       INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX grades_once ON grades (judge, response, criterion, sample);
