@@ -96,13 +96,13 @@ func (l *labelRun) choose(mode string) error {
 	if l.c.Int("pairs") == 0 {
 		return nil
 	}
-	j, err := l.newJudge(mode)
+	j, err := l.judges.make(l.model, mode)
 	if err != nil {
 		return err
 	}
 	set := settings{rule: label.LogOdds, minCoverage: l.c.Float64("min-coverage"), oneOrder: l.c.Int("orders") == 1}
 	l.active = &chooser{
-		ctx: l.c.Context, store: l.store, judge: j.ID.Hash(), set: set.of(l.principles),
+		ctx: l.c.Context, store: l.store, judge: j.id.Hash(), set: set.of(l.principles),
 		most: l.c.Int("pairs"), seed: uint64(l.c.Int("seed")), whole: l.c.Bool("dry-run"),
 	}
 	l.in.opts.Choose = l.active.choose

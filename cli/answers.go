@@ -78,5 +78,8 @@ func (r *remembered) key(req llm.Request) (dataset.Hash, error) {
 	if len(req.Format) > 0 || req.Think {
 		parts = append(parts, "format", string(req.Format), strconv.FormatBool(req.Think)) // no message has this role
 	}
+	if req.ThinkTokens > 0 {
+		parts = append(parts, "think", strconv.Itoa(req.ThinkTokens))
+	}
 	return dataset.HashOf("answer", parts...), nil
 }

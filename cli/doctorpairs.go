@@ -34,7 +34,7 @@ type shapeTrial struct {
 func (t *shapeTrial) name() string { return t.judge.Shape.Name }
 
 func (d *doctor) judge(shape judge.Shape) (*judge.Judge, error) {
-	return judge.New(d.model, d.model.id, shape, judge.ModeToken, 0, 0, d.model.options)
+	return judge.New(d.model, d.model.id, judge.Settings{Shape: shape, Mode: judge.ModeToken, Options: d.model.options})
 }
 
 // judgePairs has the model judge the built-in pairs and says what that comes to.

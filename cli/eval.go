@@ -257,7 +257,7 @@ func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, erro
 
 func (j *judgeComparer) use(mode string) error {
 	var err error
-	j.judge, err = judge.New(j.model, j.model.id, j.shape, mode, 0, 0, j.model.options)
+	j.judge, err = judge.New(j.model, j.model.id, judge.Settings{Shape: j.shape, Mode: mode, Options: j.model.options})
 	return err
 }
 

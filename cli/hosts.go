@@ -11,7 +11,6 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"cai/judge"
 	"cai/label"
 	"cai/llm"
 )
@@ -113,7 +112,7 @@ func short(digest string) string {
 }
 
 // hosts makes a judge of each host.
-func (f *fleet) hosts(judgeOf func(llm.Chatter) (*judge.Judge, error)) ([]label.Host, error) {
+func (f *fleet) hosts(judgeOf func(llm.Chatter) (asker, error)) ([]label.Host, error) {
 	var out []label.Host
 	for i, client := range f.clients {
 		j, err := judgeOf(client)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -40,6 +41,10 @@ func (a *app) labelCommand() *urfave.Command {
 			"--pairs N does not ask about all pairs of a prompt with many responses but about N: at\n" +
 			"first each response with another, then, in rounds, those whose outcome is expected to\n" +
 			"tell most about the ranking (Bradley-Terry). Pairs that were judged before count.\n\n" +
+			"--mode cot has the model write a rationale, which is kept with the judgment, and reads\n" +
+			"the answer token after it: some ten times the time of a question, and other judgments.\n" +
+			"--samples K draws K rationales, the first greedily, and labels average their\n" +
+			"probabilities. After a rationale a model is surer than it is right: see cai calibrate.\n\n" +
 			"--host more than once spreads the pairs over several servers, which must have the same\n" +
 			"weights: each takes the next pair when it is free. --jobs auto finds out how many pairs\n" +
 			"at once are fastest on each. While a server fails it is left alone and looked for; its\n" +
@@ -56,7 +61,7 @@ func (a *app) labelCommand() *urfave.Command {
 		Flags: append([]urfave.Flag{
 			principleFlag(),
 			&urfave.IntFlag{Name: "orders", Value: 2, Usage: "ask each pair in both orders, or in `1`: half the calls, and the position bias stays in the labels"},
-			&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; default: token where the server gives log-probabilities (`MODE`)"},
+			&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; cot: the same as token after a written rationale; default: token where the server gives log-probabilities (`MODE`)"},
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
 			&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
@@ -66,7 +71,7 @@ func (a *app) labelCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
 			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked and what that is likely to take, and ask nothing"},
 			minCoverageFlag(),
-		}, slices.Concat(adaptiveFlags(), spreadFlags(), inputFlags())...),
+		}, slices.Concat(reasonFlags(), adaptiveFlags(), spreadFlags(), inputFlags())...),
 		Action: a.runLabel,
 	}
 }
@@ -103,7 +108,8 @@ type labelRun struct {
 	principles []constitution.Principle
 	in         *inputs
 	job        dataset.Job
-	judge      *judge.Judge
+	judge      asker
+	judges     judges       // how the pairs are judged; set before the run
 	plan       dataset.Plan // before the run
 	counted    bool         // the plan is more than the longest pair
 	identical  int64
@@ -115,6 +121,12 @@ type labelRun struct {
 
 func (a *app) runLabel(c *urfave.Context) error {
 	l := &labelRun{app: a, c: c, started: time.Now()}
+	l.judges = judges{modes: judge.Modes(), make: l.judgeOf}
+	return l.run()
+}
+
+func (l *labelRun) run() error {
+	a, c := l.app, l.c
 	if err := l.check(); err != nil {
 		return err
 	}
@@ -162,14 +174,15 @@ func (l *labelRun) check() error {
 		return usagef("--orders %d: use 1 or 2", c.Int("orders"))
 	case c.Int("samples") < 1:
 		return usagef("--samples must be at least 1")
-	case c.Int("votes") < 1:
-		return usagef("--votes must be at least 1")
 	case c.Int("limit") < 0 || c.Int("pairs") < 0:
 		return usagef("--limit and --pairs cannot be negative")
 	case c.Duration("patience") < 0:
 		return usagef("--patience cannot be negative")
-	case c.String("mode") != "" && c.String("mode") != judge.ModeToken && c.String("mode") != judge.ModeVote:
-		return usagef("--mode %q is not known: use %s or %s", c.String("mode"), judge.ModeToken, judge.ModeVote)
+	case c.String("mode") != "" && !slices.Contains(l.judges.modes, c.String("mode")):
+		return usagef("--mode %q is not known: use %s", c.String("mode"), strings.Join(l.judges.modes, ", "))
+	}
+	if err := checkReason(c); err != nil {
+		return err
 	}
 	if _, err := jobs(c); err != nil {
 		return err
@@ -246,47 +259,14 @@ func (l *labelRun) bring() error {
 	return nil
 }
 
-// mode gives the mode that --mode names, or the one in which this model has
-// judged before: a server that gave no log-probabilities is not asked for them
-// again.
-func (l *labelRun) mode() (string, error) {
-	if m := l.c.String("mode"); m != "" {
-		return m, nil
-	}
-	has := map[string]bool{}
-	for _, mode := range []string{judge.ModeToken, judge.ModeVote} {
-		j, err := l.newJudge(mode)
-		if err != nil {
-			return "", err
-		}
-		if has[mode], err = l.store.HasJudged(l.c.Context, j.ID.Hash()); err != nil {
-			return "", err
-		}
-	}
-	if has[judge.ModeVote] && !has[judge.ModeToken] {
-		return judge.ModeVote, nil
-	}
-	return judge.ModeToken, nil
-}
-
-func (l *labelRun) newJudge(mode string) (*judge.Judge, error) { return l.judgeOf(l.model, mode) }
-
-func (l *labelRun) judgeOf(m llm.Chatter, mode string) (*judge.Judge, error) {
-	shape, err := shapeOf(l.c)
-	if err != nil {
-		return nil, err
-	}
-	return judge.New(m, l.model.id, shape, mode, l.c.Int("votes"), l.c.Int("seed"), l.model.options)
-}
-
 // use makes the judge of a mode and plans its job.
 func (l *labelRun) use(mode string) error {
 	var err error
-	if l.judge, err = l.newJudge(mode); err != nil {
+	if l.judge, err = l.judges.make(l.model, mode); err != nil {
 		return err
 	}
-	l.job.Judge = l.judge.ID.Hash()
-	if err := l.store.PutJudge(l.c.Context, l.judge.ID); err != nil {
+	l.job.Judge = l.judge.id.Hash()
+	if err := l.store.PutJudge(l.c.Context, l.judge.id); err != nil {
 		return err
 	}
 	if err := l.size(); err != nil {
@@ -302,7 +282,7 @@ func (l *labelRun) use(mode string) error {
 	if l.active != nil {
 		texts = max(texts, l.active.longest)
 	}
-	return l.app.fit(l.c, l.model, prompt.Context(texts+longest, 16))
+	return l.app.fit(l.c, l.model, prompt.Context(texts+longest, l.judge.room))
 }
 
 // pending is how many questions the job will ask.
@@ -336,7 +316,7 @@ func (l *labelRun) ask() (label.Count, error) {
 	}
 	defer watch.close()
 	defer l.countBeside(watch)()
-	hosts, err := l.fleet.hosts(func(m llm.Chatter) (*judge.Judge, error) { return l.judgeOf(m, l.judge.ID.Mode) })
+	hosts, err := l.fleet.hosts(func(m llm.Chatter) (asker, error) { return l.judges.make(m, l.judge.id.Mode) })
 	if err != nil {
 		return label.Count{}, err
 	}

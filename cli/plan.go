@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"cai/dataset"
@@ -74,18 +75,18 @@ func (l *labelRun) known() error {
 	name := l.c.String("model")
 	for i := len(judges) - 1; i >= 0; i-- {
 		k := judges[i]
-		if k.Model != name || k.Judgments+k.Failures == 0 || k.Mode != judge.ModeToken && k.Mode != judge.ModeVote {
+		if k.Model != name || k.Judgments+k.Failures == 0 || !slices.Contains(l.judges.modes, k.Mode) {
 			continue
 		}
 		l.model = &model{
 			id:      llm.Identity{Backend: k.Backend, Model: k.Model, Digest: k.Digest},
 			options: llm.AnswerOptions(options),
 		}
-		j, err := l.newJudge(k.Mode)
+		j, err := l.judges.make(l.model, k.Mode)
 		if err != nil {
 			return err
 		}
-		if j.ID.Hash() == k.Hash {
+		if j.id.Hash() == k.Hash {
 			l.app.note(l.c, "%v: the plan is that of %s as the database knows it, judge %s", l.away, k.Model, shortID(k.Hash))
 			return nil
 		}
@@ -99,12 +100,12 @@ func (l *labelRun) dryRun(mode string) error {
 	a, c := l.app, l.c
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
-	j, err := l.newJudge(mode)
+	j, err := l.judges.make(l.model, mode)
 	if err != nil {
 		return err
 	}
-	l.judge, l.job.Judge = j, j.ID.Hash()
-	if err := l.store.PutJudge(ctx, j.ID); err != nil {
+	l.judge, l.job.Judge = j, j.id.Hash()
+	if err := l.store.PutJudge(ctx, j.id); err != nil {
 		return err
 	}
 	p := a.progress(c, "plan", "pairs", 0)

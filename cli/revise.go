@@ -90,7 +90,7 @@ func (a *app) runRevise(c *urfave.Context) error {
 	ask := func(mode string, votes int) error {
 		r.Critic = critique.New(j.model, j.model.id, 0, votes, seed, j.model.options)
 		var err error
-		if r.Judge, err = judge.New(j.model, j.model.id, shape, mode, votes, seed, j.model.options); err != nil {
+		if r.Judge, err = judge.New(j.model, j.model.id, judge.Settings{Shape: shape, Mode: mode, Votes: votes, Seed: seed, Options: j.model.options}); err != nil {
 			return err
 		}
 		return errors.Join(j.store.PutJudge(ctx, r.Critic.ID), j.store.PutJudge(ctx, r.Judge.ID))

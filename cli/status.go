@@ -11,7 +11,6 @@ import (
 
 	"cai/constitution"
 	"cai/dataset"
-	"cai/judge"
 	"cai/store"
 )
 
@@ -103,7 +102,7 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 			continue
 		}
 		for _, j := range judges {
-			if j.Mode != judge.ModeToken && j.Mode != judge.ModeVote {
+			if j.Judgments+j.Failures == 0 {
 				continue
 			}
 			job.Files, job.Judge = []int64{f.ID}, j.Hash

@@ -20,6 +20,7 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"cai/constitution"
@@ -34,10 +35,31 @@ const (
 	// ModeVote samples answers and counts them, for servers that give no
 	// log-probabilities.
 	ModeVote = "vote"
+	// ModeReason has the model write a rationale first and reads the answer
+	// token's log-probabilities after it.
+	ModeReason = "cot"
 )
+
+// Modes lists the modes of a [Judge].
+func Modes() []string { return []string{ModeToken, ModeVote, ModeReason} }
 
 // DefaultVotes is how many answers ModeVote samples for one judgment.
 const DefaultVotes = 8
+
+// Settings are how a judge asks.
+type Settings struct {
+	Shape Shape // the zero value is the default shape
+	Mode  string
+	// Votes is the number of answers of a judgment in ModeVote, 0 for
+	// DefaultVotes. In ModeReason a number over 0 samples as many answers after
+	// the rationale, for servers without log-probabilities.
+	Votes int
+	Seed  int
+	// Reason bounds the rationales of ModeReason.
+	Reason Reason
+	// Options are those that change answers ([llm.AnswerOptions]).
+	Options map[string]string
+}
 
 // Judge asks one model in one mode.
 type Judge struct {
@@ -46,36 +68,48 @@ type Judge struct {
 	Shape Shape
 	Seed  int
 
-	votes int // answers a judgment in ModeVote, else 0
+	votes  int    // answers sampled for a judgment, 0 reads the probabilities
+	reason Reason // zero but in ModeReason
 }
 
-// New makes a judge of a model. The shape's wording is part of the judge's
-// identity. So are options, those that change answers ([llm.AnswerOptions]),
-// the number of votes and the seed they are drawn with.
-func New(m llm.Chatter, id llm.Identity, shape Shape, mode string, votes, seed int, options map[string]string) (*Judge, error) {
-	opts := maps.Clone(options)
+// New makes a judge of a model. The shape's wording and the options are part of
+// the judge's identity; so are the number of votes and the bounds of rationales,
+// with the seed that they are drawn with.
+func New(m llm.Chatter, id llm.Identity, s Settings) (*Judge, error) {
+	if s.Shape.Name == "" {
+		s.Shape = DefaultShape()
+	}
+	opts := maps.Clone(s.Options)
 	if opts == nil {
 		opts = map[string]string{}
 	}
-	switch mode {
+	template := s.Shape.TemplateHash()
+	j := &Judge{Model: m, Shape: s.Shape, Seed: s.Seed}
+	switch s.Mode {
 	case ModeToken:
-		votes = 0
 	case ModeVote:
-		if votes <= 0 {
-			votes = DefaultVotes
+		j.votes = s.Votes
+		if j.votes <= 0 {
+			j.votes = DefaultVotes
 		}
-		opts["votes"] = strconv.Itoa(votes)
-		opts["seed"] = strconv.Itoa(seed)
+	case ModeReason:
+		j.votes, j.reason = max(0, s.Votes), s.Reason.orDefault()
+		j.reason.identify(opts)
+		template = s.Shape.reasonHash()
 	default:
-		return nil, fmt.Errorf("judging mode %q is not known: use %s or %s", mode, ModeToken, ModeVote)
+		return nil, fmt.Errorf("judging mode %q is not known: use %s", s.Mode, strings.Join(Modes(), ", "))
 	}
-	return &Judge{
-		Model: m, Shape: shape, Seed: seed, votes: votes,
-		ID: dataset.Judge{
-			Backend: id.Backend, Model: id.Model, Digest: id.Digest,
-			Template: shape.TemplateHash().String(), Mode: mode, Options: opts,
-		},
-	}, nil
+	if j.votes > 0 {
+		opts["votes"] = strconv.Itoa(j.votes)
+	}
+	if s.Mode != ModeToken {
+		opts["seed"] = strconv.Itoa(s.Seed)
+	}
+	j.ID = dataset.Judge{
+		Backend: id.Backend, Model: id.Model, Digest: id.Digest,
+		Template: template.String(), Mode: s.Mode, Options: opts,
+	}
+	return j, nil
 }
 
 // Question is one comparison under one principle.
@@ -96,6 +130,8 @@ type Answer struct {
 	PromptTime        time.Duration // as [llm.Choice] has it
 	Duration          time.Duration
 	Calls             int
+	// Rationale is what the model wrote before it answered, if anything.
+	Rationale string
 }
 
 // LogOdds gives the log-odds that the first slot wins.
@@ -103,10 +139,15 @@ func (a Answer) LogOdds() float64 { return a.LPFirst - a.LPSecond }
 
 // Compare asks one question. Errors are [llm.Error].
 func (j *Judge) Compare(ctx context.Context, q Question) (Answer, error) {
-	c, err := llm.Choose(ctx, j.Model, llm.Request{
-		Messages: j.Shape.Render(q),
-		Seed:     j.Seed + q.Sample*max(1, j.votes),
-	}, j.votes, "A", "B")
+	if j.ID.Mode == ModeReason {
+		return j.compareReasoned(ctx, q)
+	}
+	return j.choose(ctx, j.Shape.Render(q), j.Seed+q.Sample*max(1, j.votes))
+}
+
+// choose reads the answer to a prompt.
+func (j *Judge) choose(ctx context.Context, messages []llm.Message, seed int) (Answer, error) {
+	c, err := llm.Choose(ctx, j.Model, llm.Request{Messages: messages, Seed: seed}, j.votes, "A", "B")
 	if err != nil {
 		return Answer{Calls: c.Calls}, err
 	}

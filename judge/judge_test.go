@@ -40,7 +40,7 @@ func (m *model) Chat(_ context.Context, r llm.Request) (*llm.Reply, error) {
 
 func newJudge(t testing.TB, m llm.Chatter, mode string) *judge.Judge {
 	t.Helper()
-	j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m", Digest: "d"}, judge.DefaultShape(), mode, 4, 0, nil)
+	j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m", Digest: "d"}, judge.Settings{Mode: mode, Votes: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestPreferTakesPositionBiasOut(t *testing.T) {
 			}
 			return bias - pref
 		}}
-		j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m"}, judge.DefaultShape(), judge.ModeToken, 0, 0, nil)
+		j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m"}, judge.Settings{Mode: judge.ModeToken})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestTheJudgeIsKnownByWhatChangesItsAnswers(t *testing.T) {
 	m := &model{}
 	id := llm.Identity{Backend: "ollama", Model: "m", Digest: "d"}
 	hash := func(id llm.Identity, mode string, votes, seed int, o map[string]string) dataset.Hash {
-		j, err := judge.New(m, id, judge.DefaultShape(), mode, votes, seed, o)
+		j, err := judge.New(m, id, judge.Settings{Mode: mode, Votes: votes, Seed: seed, Options: o})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestTheJudgeIsKnownByWhatChangesItsAnswers(t *testing.T) {
 			t.Errorf("another %s is the same judge", name)
 		}
 	}
-	if _, err := judge.New(m, id, judge.DefaultShape(), "prose", 0, 0, nil); err == nil {
+	if _, err := judge.New(m, id, judge.Settings{Mode: "prose"}); err == nil {
 		t.Error("an unknown mode was taken")
 	}
 }

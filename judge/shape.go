@@ -109,7 +109,7 @@ func ShapeNames() []string {
 // of another version.
 func ShapeOf(template string) string {
 	for _, s := range shapes {
-		if s.TemplateHash().String() == template {
+		if s.TemplateHash().String() == template || s.reasonHash().String() == template {
 			return s.Name
 		}
 	}
@@ -118,6 +118,11 @@ func ShapeOf(template string) string {
 
 // Render writes the prompt of a comparison.
 func (s Shape) Render(q Question) []llm.Message {
+	return s.render(q, s.ask(strings.TrimSpace(q.Principle.Compare)))
+}
+
+// render writes a prompt that ends in ask.
+func (s Shape) render(q Question, ask string) []llm.Message {
 	var b strings.Builder
 	if s.start != "" {
 		b.WriteString(s.start + "\n\n")
@@ -128,7 +133,7 @@ func (s Shape) Render(q Question) []llm.Message {
 		b.WriteString(s.guard(prompt.Quote(text)))
 	}
 	b.WriteString("\n\n")
-	b.WriteString(s.ask(strings.TrimSpace(q.Principle.Compare)))
+	b.WriteString(ask)
 	user := llm.Message{Role: "user", Content: b.String()}
 	if s.system == "" {
 		return []llm.Message{user}
@@ -151,9 +156,18 @@ func (s Shape) guard(text string) string {
 // probe, so that no change of wording goes unnoticed. The default shape is
 // known by the hash that it had before there were others.
 func (s Shape) TemplateHash() dataset.Hash {
-	var parts []string
+	parts := rendered(s.Render)
+	if s.Name == shapes[0].Name {
+		parts = parts[1:2] // the text of the first message
+	}
+	return dataset.HashOf("template", parts...)
+}
+
+// rendered gives the roles and texts of prompts for a question that tries what
+// a template does with the texts.
+func rendered(render func(Question) []llm.Message) (parts []string) {
 	for _, compare := range []string{"q", "Which reply is more q?"} {
-		for _, m := range s.Render(Question{
+		for _, m := range render(Question{
 			Prompt: dataset.Conversation{
 				{Role: "system", Content: "s<|x|>"},
 				{Role: "user", Content: "u"},
@@ -166,8 +180,5 @@ func (s Shape) TemplateHash() dataset.Hash {
 			parts = append(parts, m.Role, m.Content)
 		}
 	}
-	if s.Name == shapes[0].Name {
-		parts = parts[1:2] // the text of the first message
-	}
-	return dataset.HashOf("template", parts...)
+	return parts
 }

@@ -32,7 +32,7 @@ func TestTheDefaultShapeKeepsItsHash(t *testing.T) {
 func TestEachShapeIsAJudgeOfItsOwn(t *testing.T) {
 	seen := map[dataset.Hash]string{}
 	for _, s := range judge.Shapes() {
-		j, err := judge.New(&model{}, llm.Identity{Backend: "ollama", Model: "m"}, s, judge.ModeToken, 0, 0, nil)
+		j, err := judge.New(&model{}, llm.Identity{Backend: "ollama", Model: "m"}, judge.Settings{Shape: s, Mode: judge.ModeToken})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +234,7 @@ func TestEveryShapeIsAsked(t *testing.T) {
 			}
 			return 0.5
 		}}
-		j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m"}, s, judge.ModeToken, 0, 0, nil)
+		j, err := judge.New(m, llm.Identity{Backend: "ollama", Model: "m"}, judge.Settings{Shape: s, Mode: judge.ModeToken})
 		if err != nil {
 			t.Fatal(err)
 		}

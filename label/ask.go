@@ -76,6 +76,7 @@ func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) (*d
 			LPFirst: a.LPFirst, LPSecond: a.LPSecond, LPTie: noTie,
 			Coverage: a.Coverage, Censored: a.Censored,
 			PromptTokens: a.PromptTokens, Duration: a.Duration, Created: time.Now(),
+			Rationale: a.Rationale,
 		}
 		if err := s.Store.AddJudgment(context.WithoutCancel(ctx), j); err != nil {
 			return nil, err

@@ -58,7 +58,7 @@ func overHosts(t *testing.T, m *memory, c llm.Config, servers ...*served) *label
 	r.Patience = 10 * time.Second
 	for _, h := range client.Hosts() {
 		h.Expect(id.Digest)
-		j, err := judge.New(h, id, judge.DefaultShape(), judge.ModeToken, 0, 0, nil)
+		j, err := judge.New(h, id, judge.Settings{Mode: judge.ModeToken})
 		if err != nil {
 			t.Fatal(err)
 		}

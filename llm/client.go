@@ -283,10 +283,14 @@ func (c *Client) verify(reply *Reply, r Request, f facts) error {
 	}
 	switch {
 	case strings.TrimSpace(reply.Text) == "" && reply.Thinking != "":
+		hint := "use a model that does not think, or one whose thinking can be switched off"
+		if r.ThinkTokens > 0 {
+			hint = fmt.Sprintf("allow its thoughts more than %d tokens with --think-tokens", r.ThinkTokens)
+		}
 		return &Error{
 			Kind: KindThinking,
 			Err:  fmt.Errorf("the model spent its %d tokens on thinking and gave no answer", reply.OutputTokens),
-			Hint: "use a model that does not think, or one whose thinking can be switched off",
+			Hint: hint,
 		}
 	case strings.TrimSpace(reply.Text) == "" && len(reply.Tokens) == 0:
 		return &Error{

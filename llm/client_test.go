@@ -269,3 +269,18 @@ func TestCancelIsHonouredAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// What a model may think has a bound of its own beside that of the answer.
+func TestThoughtsHaveTheirOwnBudget(t *testing.T) {
+	for model, want := range map[string]int{"thinker:1b": 530, "judge:1b": 30} {
+		c, fake, _ := start(t, fakeollama.Options{}, llm.Config{Model: model}, false)
+		if _, err := c.Chat(t.Context(), llm.Request{
+			Messages: []llm.Message{{Role: "user", Content: "Say something."}}, MaxTokens: 30, Think: true, ThinkTokens: 500,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if r := fake.Requests()[0]; r.MaxTokens != want {
+			t.Errorf("%s: the call had %d tokens, want %d", model, r.MaxTokens, want)
+		}
+	}
+}

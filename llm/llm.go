@@ -37,9 +37,11 @@ type Request struct {
 	// Format, if set, is a JSON schema that the answer has to keep to. Servers
 	// may ignore it or keep to it in part: check the answer.
 	Format json.RawMessage
-	// Think lets a model that can think do so before it answers; MaxTokens then
-	// bounds the thoughts and the answer together.
-	Think bool
+	// Think lets a model that can think do so before it answers. Its thoughts may
+	// take ThinkTokens more than MaxTokens; thoughts that use up both are an
+	// [Error] of KindThinking.
+	Think       bool
+	ThinkTokens int
 	// Stop ends the answer before any of these.
 	Stop []string
 	// OnText, if set, gets the answer piece by piece as it is written.

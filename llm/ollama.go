@@ -70,12 +70,16 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	switch {
 	case f.mustHave:
 		req.Think = &api.ThinkValue{Value: "low"}
-		bound += thinkingBudget
+		bound += max(thinkingBudget, r.ThinkTokens)
 		req.Options["num_predict"] = bound
 	case f.thinks:
 		// Left unset the server has the model think, and one token is then
 		// one token of thought. Other models refuse to be told.
 		req.Think = &api.ThinkValue{Value: r.Think}
+		if r.Think {
+			bound += r.ThinkTokens
+			req.Options["num_predict"] = bound
+		}
 	}
 	o.mu.Lock()
 	o.held[h] = true

@@ -122,6 +122,9 @@ func (o *openAI) body(r Request) map[string]any {
 		bound = "max_completion_tokens"
 	}
 	b[bound] = opts["num_predict"]
+	if r.Think && r.ThinkTokens > 0 { // which models think, such a server does not tell
+		b[bound] = opts["num_predict"].(int) + r.ThinkTokens
+	}
 	if !o.noUsage.Load() {
 		b["stream_options"] = map[string]bool{"include_usage": true}
 	}

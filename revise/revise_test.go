@@ -59,7 +59,7 @@ func btoi(b bool) int {
 func reviser(t testing.TB, m *model, o revise.Options) *revise.Reviser {
 	t.Helper()
 	id := llm.Identity{Backend: "ollama", Model: "m", Digest: "d"}
-	j, err := judge.New(m, id, judge.DefaultShape(), judge.ModeToken, 0, 0, nil)
+	j, err := judge.New(m, id, judge.Settings{Mode: judge.ModeToken})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func run(ctx context.Context, host, model, threads, file string, pairs int) erro
 		return err
 	}
 	a := &ask{Client: client}
-	j, err := judge.New(a, id, judge.DefaultShape(), judge.ModeToken, 0, 0, cfg.Options)
+	j, err := judge.New(a, id, judge.Settings{Mode: judge.ModeToken, Options: cfg.Options})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,8 @@ const (
 	critAt   = "\n\nCritique of the reply:\n"
 	newReply = "Write only the new reply"
 	critOnly = "Write only the critique"
+	notYet   = "Do not answer yet."
+	resumed  = "With that in mind: "
 )
 
 // Default answers by hidden rules on [Quality], so that a whole job over the
@@ -78,6 +80,8 @@ const (
 //   - "Write only the critique" gets a critique that names them;
 //   - "Write only the new reply" gets the reply without the sentences that hold
 //     them, or the reply itself if there are none;
+//   - "Do not answer yet." gets a sentence on what it sees, and a question that
+//     follows with "With that in mind:" is about the same texts;
 //   - anything else gets a sentence or two.
 func Default(r Request, bias float64) Answer {
 	return (&Options{Bias: bias, Quality: Quality, Coverage: covered}).answer(r)
@@ -85,7 +89,12 @@ func Default(r Request, bias float64) Answer {
 
 func (o *Options) answer(r Request) Answer {
 	p := strings.TrimSpace(r.Prompt())
+	if strings.HasPrefix(p, resumed) {
+		p = r.resume(p)
+	}
 	switch {
+	case strings.Contains(p, notYet):
+		return Answer{Text: weigh(p)}
 	case strings.HasSuffix(p, cue):
 		if z, ok := o.choose(p); ok {
 			return Answer{First: odds(z+o.Bias, o.Coverage)}
@@ -106,6 +115,23 @@ func (o *Options) answer(r Request) Answer {
 	names := []string{"weather", "garden", "train", "recipe", "letter", "budget", "song", "map"}
 	i := int((whim(p) + 1) / 2 * float64(len(names)-1))
 	return Answer{Text: fmt.Sprintf("That depends on the %s. Please tell me more, so that I can help.", names[i])}
+}
+
+// resume puts a question that is asked again after a rationale under the texts
+// that it is about.
+func (r Request) resume(p string) string {
+	for _, m := range r.Messages {
+		if i := strings.LastIndex(m.Content, "\n"); i >= 0 && strings.Contains(m.Content, notYet) {
+			return m.Content[:i+1] + strings.TrimPrefix(p, resumed)
+		}
+	}
+	return p
+}
+
+// weigh says which of the words that it knows stand in the texts.
+func weigh(p string) string {
+	bad, good := banned.FindAllString(p, 3), welcome.FindAllString(p, 3)
+	return fmt.Sprintf("Of what weighs against a reply I see %d words here, of what speaks for one %d.", len(bad), len(good))
 }
 
 var headed = strings.NewReplacer("\n### Reply A\n\n", "\n(A) ", "\n### Reply B\n\n", "\n(B) ")
