@@ -3,46 +3,16 @@
 // Conversations and replies are quoted inside a larger prompt, so they must not
 // be able to end their quotation: a reply that contains a chat template's
 // special token, a line that looks like a turn, or an answer mark is given a
-// blank that takes the meaning away and leaves the text readable. Nothing else
-// is changed.
+// blank that takes the meaning away and leaves the text readable. Marks are
+// found as they are meant to be read, in look-alike letters too and with
+// characters between them that print nothing. Nothing else is changed.
 package prompt
 
 import (
-	"regexp"
 	"strings"
 
 	"cai/dataset"
 )
-
-var (
-	// special matches the control tokens of the chat templates in common use
-	// (ChatML, Llama, Gemma, Mistral, DeepSeek), which tokenizers recognise
-	// inside ordinary text.
-	special = regexp.MustCompile(`<(\|[^|<>\s]{1,40}\|>|｜[^｜<>]{1,40}｜>|/?s>|/?think>|bos>|eos>|pad>|unk>|start_of_turn>|end_of_turn>|start_header_id>|end_header_id>|eot_id>)|\[(/?INST\]|/?SYSTEM_PROMPT\]|/?AVAILABLE_TOOLS\]|TOOL_CALLS\])|<(<SYS>>|</SYS>>)`)
-	mark    = regexp.MustCompile(`(?m)^([ \t]*)\(([AB])\)`)
-	turn    = regexp.MustCompile(`(?m)^([ \t]*)(User|Assistant|System|Tool):`)
-)
-
-// Neutralise takes the meaning from special tokens by a blank after their
-// first character.
-func Neutralise(s string) string {
-	if !strings.ContainsAny(s, "<[") {
-		return s
-	}
-	return special.ReplaceAllStringFunc(s, func(m string) string { return m[:1] + " " + m[1:] })
-}
-
-// Quote makes a text safe to stand as a reply or a turn inside a prompt.
-func Quote(s string) string {
-	s = Neutralise(s)
-	if strings.Contains(s, "(A)") || strings.Contains(s, "(B)") {
-		s = mark.ReplaceAllString(s, "$1( $2)")
-	}
-	if strings.Contains(s, ":") {
-		s = turn.ReplaceAllString(s, "$1$2 :")
-	}
-	return s
-}
 
 // Transcript writes a conversation as lines of "User: …" and "Assistant: …",
 // a blank line between turns.
