@@ -85,11 +85,11 @@ func readTwo(v *view, c *content) error {
 		return errNoPrompt
 	}
 	a.Text, b.Text = aText, bText
-	p, err := pairLabel(v.obj)
+	p, votes, err := pairLabel(v.obj)
 	if err != nil {
 		return err
 	}
-	c.pair = &Pair{Prompt: prompt, First: a, Second: b, P: p}
+	c.pair = &Pair{Prompt: prompt, First: a, Second: b, P: p, Votes: votes}
 	return nil
 }
 
@@ -137,33 +137,84 @@ var labelColumns = []string{"label", "winner", "preferred", "preferred_text", "p
 
 // pairLabel gives the probability that the first of two replies is better, from
 // label_prob, several people's votes, or one choice; NaN where there is none,
-// or none in a form that can only mean one thing.
-func pairLabel(o Object) (float64, error) {
+// or none in a form that can only mean one thing. Several people's votes are
+// given, too.
+func pairLabel(o Object) (float64, []float64, error) {
+	votes, err := pairVotes(o)
+	if err != nil {
+		return 0, nil, err
+	}
 	p, err := probability(o, "label_prob")
 	if err != nil || !math.IsNaN(p) {
-		return p, err
+		return p, votes, err
 	}
-	if kindOf(o.Get("tie")) == 't' {
-		return 0.5, nil
+	if votes != nil {
+		return meanVote(votes), votes, nil
 	}
+	p, err = oneLabel(o)
+	return p, nil, err
+}
+
+// pairVotes reads the votes of several people; nil where there are none.
+func pairVotes(o Object) ([]float64, error) {
 	for _, key := range []string{"labels", "annotators"} {
 		if kinds(o, '[', key) {
-			return votes(o.Get(key), key)
+			return listVotes(o.Get(key), key)
 		}
 	}
-	if kinds(o, '0', "annotator1") {
-		sum, n := 0.0, 0
-		for i := 1; ; i++ {
-			key := fmt.Sprintf("annotator%d", i)
-			if o.Get(key) == nil {
-				return sum / float64(n), nil
-			}
-			v, ok := vote(o.Get(key))
-			if !ok {
-				return 0, fmt.Errorf("%s: %s is no vote 0 (tie), 1 or 2", key, o.Get(key))
-			}
+	if !kinds(o, '0', "annotator1") {
+		return nil, nil
+	}
+	var out []float64
+	for i := 1; ; i++ {
+		key := fmt.Sprintf("annotator%d", i)
+		if o.Get(key) == nil {
+			return out, nil
+		}
+		v, ok := vote(o.Get(key))
+		if !ok {
+			return nil, fmt.Errorf("%s: %s is no vote 0 (tie), 1 or 2", key, o.Get(key))
+		}
+		out = append(out, v)
+	}
+}
+
+// listVotes reads a list of votes; null is a person who gave none.
+func listVotes(raw json.RawMessage, key string) ([]float64, error) {
+	items, err := elements(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	var out []float64
+	for i, item := range items {
+		if kindOf(item) == 'n' {
+			out = append(out, math.NaN())
+			continue
+		}
+		v, ok := vote(item)
+		if !ok {
+			return nil, fmt.Errorf(`%s: vote %d is %s; "a", "b" or "tie" is expected, or 0 (tie), 1, 2`, key, i+1, item)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// meanVote is NaN where nobody voted.
+func meanVote(votes []float64) float64 {
+	sum, n := 0.0, 0
+	for _, v := range votes {
+		if !math.IsNaN(v) {
 			sum, n = sum+v, n+1
 		}
+	}
+	return sum / float64(n)
+}
+
+// oneLabel reads one choice.
+func oneLabel(o Object) (float64, error) {
+	if kindOf(o.Get("tie")) == 't' {
+		return 0.5, nil
 	}
 	// AlpacaEval: 1 is the first, 2 the second, and between them a weighted
 	// choice; 0 is an older form of the tie.
@@ -197,29 +248,6 @@ func getText(o Object, key string) (string, bool) {
 	}
 	s, err := unquote(raw)
 	return s, err == nil
-}
-
-// votes averages a list of votes.
-func votes(raw json.RawMessage, key string) (float64, error) {
-	items, err := elements(raw)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", key, err)
-	}
-	sum, n := 0.0, 0
-	for i, item := range items {
-		if kindOf(item) == 'n' {
-			continue
-		}
-		v, ok := vote(item)
-		if !ok {
-			return 0, fmt.Errorf(`%s: vote %d is %s; "a", "b" or "tie" is expected, or 0 (tie), 1, 2`, key, i+1, item)
-		}
-		sum, n = sum+v, n+1
-	}
-	if n == 0 {
-		return math.NaN(), nil
-	}
-	return sum / float64(n), nil
 }
 
 // vote reads one choice as the probability of the first reply.

@@ -195,7 +195,7 @@ func (c *content) pairs(o ReadOptions) (_ []*Pair, reason string, err error) {
 		if c.ranks != nil {
 			p, src.Extra = c.ranked(src.Extra, t.i, t.j)
 		}
-		out = append(out, &Pair{c.prompt, c.list[t.i], c.list[t.j], p, src})
+		out = append(out, &Pair{Prompt: c.prompt, First: c.list[t.i], Second: c.list[t.j], P: p, Source: src})
 	}
 	return out, "", nil
 }

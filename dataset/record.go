@@ -105,7 +105,11 @@ type Pair struct {
 	First, Second Response
 	// P is the probability that First is the better reply: 1 where First was
 	// chosen, 0.5 for a tie, NaN where nobody has said.
-	P      float64
+	P float64
+	// Votes are those of several people that P is the mean of, in the order of
+	// the file's annotators: 1 for First, 0 for Second, 0.5 for a tie, NaN for
+	// none. It is nil where the source gives one label.
+	Votes  []float64
 	Source Source
 }
 

@@ -104,7 +104,8 @@ type importer struct {
 type sourceRow struct {
 	pair  *dataset.Pair
 	key   dataset.PairKey
-	pA    any // float64 or nil
+	pA    any    // float64 or nil
+	votes string // a JSON list, or empty
 	extra string
 }
 
@@ -135,6 +136,9 @@ func (m *importer) add(p *dataset.Pair) error {
 		if row.key.Swapped {
 			row.pA = 1 - p.P
 		}
+	}
+	if len(p.Votes) > 0 {
+		row.votes = encodeVotes(p.Votes, row.key.Swapped)
 	}
 	if len(p.Source.Extra) > 0 {
 		b, err := p.Source.Extra.MarshalJSON()
@@ -194,7 +198,7 @@ func (m *importer) flush() error {
 // current import as they are, and goes past them.
 func (m *importer) compare(rows []sourceRow) (same int, err error) {
 	have, err := m.s.read.QueryContext(m.ctx, `
-		SELECT p.id, p.hash, s.line, s.sub, s.swapped, s.p_a, s.record, s.extra, ifnull(a.author, ''), ifnull(b.author, '')
+		SELECT p.id, p.hash, s.line, s.sub, s.swapped, s.p_a, ifnull(s.votes, ''), s.record, s.extra, ifnull(a.author, ''), ifnull(b.author, '')
 		FROM source_rows s JOIN pairs p ON p.id = s.pair
 		JOIN responses a ON a.id = p.a JOIN responses b ON b.id = p.b
 		WHERE s.import = ? AND s.seq >= ? ORDER BY s.seq LIMIT ?`, m.current.Int64, m.seq, len(rows))
@@ -209,17 +213,18 @@ func (m *importer) compare(rows []sourceRow) (same int, err error) {
 			line, sub        int
 			swapped          bool
 			pA               sql.NullFloat64
+			votes            string
 			record, extra    sql.NullString
 			authorA, authorB string
 		)
-		if err := have.Scan(&id, hashInto(&hash), &line, &sub, &swapped, &pA, &record, &extra, &authorA, &authorB); err != nil {
+		if err := have.Scan(&id, hashInto(&hash), &line, &sub, &swapped, &pA, &votes, &record, &extra, &authorA, &authorB); err != nil {
 			return 0, m.s.failed("import "+m.name, err)
 		}
 		r := &rows[same]
 		a, b := r.replies()
 		src := &r.pair.Source
 		if r.key.Hash != hash || line != src.Line || sub != src.Sub || swapped != r.key.Swapped ||
-			!sameP(pA, r.pA) || record.String != src.ID || extra.String != r.extra ||
+			!sameP(pA, r.pA) || votes != r.votes || record.String != src.ID || extra.String != r.extra ||
 			authorA == "" && a.Author != "" || authorB == "" && b.Author != "" {
 			break
 		}
@@ -267,8 +272,8 @@ func (m *importer) stage() error {
 	for from := int64(0); from < m.seq; from += chunk {
 		to := min(from+chunk, m.seq)
 		err := m.s.write(m.ctx, "import "+m.name, func(t *tx) error {
-			res, err := t.exec(`INSERT INTO source_rows (import, seq, pair, line, sub, swapped, p_a, record, extra)
-				SELECT ?, seq, pair, line, sub, swapped, p_a, record, extra FROM source_rows
+			res, err := t.exec(`INSERT INTO source_rows (import, seq, pair, line, sub, swapped, p_a, votes, record, extra)
+				SELECT ?, seq, pair, line, sub, swapped, p_a, votes, record, extra FROM source_rows
 				WHERE import = ? AND seq >= ? AND seq < ? ORDER BY seq`, m.staging, m.current.Int64, from, to)
 			if err != nil {
 				return err
@@ -311,16 +316,19 @@ func (m *importer) write(rows []sourceRow) error {
 				return err
 			}
 			results[i] = result{id, isNew}
-			var record, extra any
+			var votes, record, extra any
+			if r.votes != "" {
+				votes = r.votes
+			}
 			if r.pair.Source.ID != "" {
 				record = r.pair.Source.ID
 			}
 			if r.extra != "" {
 				extra = r.extra
 			}
-			if _, err := t.exec(`INSERT INTO source_rows (import, seq, pair, line, sub, swapped, p_a, record, extra)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.staging, m.seq+int64(i), id,
-				r.pair.Source.Line, r.pair.Source.Sub, r.key.Swapped, r.pA, record, extra); err != nil {
+			if _, err := t.exec(`INSERT INTO source_rows (import, seq, pair, line, sub, swapped, p_a, votes, record, extra)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.staging, m.seq+int64(i), id,
+				r.pair.Source.Line, r.pair.Source.Sub, r.key.Swapped, r.pA, votes, record, extra); err != nil {
 				return err
 			}
 		}

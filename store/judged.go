@@ -53,6 +53,9 @@ type Judged struct {
 	// P is the probability that A is better as these sources say, their mean
 	// where they differ, NaN where none says anything.
 	P float64
+	// Votes are those of single people in these sources, 1 for A, one after the
+	// other; nil where there are none.
+	Votes []float64
 }
 
 // Judged gives every pair that one of the filter's judges has judged under one
@@ -289,7 +292,7 @@ func (s *Store) judgmentsOf(ctx context.Context, judge int64, hash dataset.Hash,
 
 func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID map[int64]*Judged) error {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT s.pair, f.name, s.line, s.sub, ifnull(s.record, ''), ifnull(s.extra, ''), s.p_a
+		SELECT s.pair, f.name, s.line, s.sub, ifnull(s.record, ''), ifnull(s.extra, ''), s.p_a, ifnull(s.votes, '')
 		FROM source_rows s JOIN files f ON f.import = s.import
 		WHERE s.pair IN `+in+` AND (?1 = 0 OR s.import = ?1)
 		ORDER BY s.pair, f.id, s.seq`, imp)
@@ -301,9 +304,9 @@ func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID ma
 	for rows.Next() {
 		var id int64
 		var src dataset.Source
-		var extra string
+		var extra, votes string
 		var p sql.NullFloat64
-		if err := rows.Scan(&id, &src.File, &src.Line, &src.Sub, &src.ID, &extra, &p); err != nil {
+		if err := rows.Scan(&id, &src.File, &src.Line, &src.Sub, &src.ID, &extra, &p, &votes); err != nil {
 			return err
 		}
 		if extra != "" {
@@ -313,6 +316,11 @@ func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID ma
 		}
 		j := byID[id]
 		j.Sources = append(j.Sources, src)
+		given, err := decodeVotes(votes)
+		if err != nil {
+			return fmt.Errorf("%s:%d: the stored votes %q: %w", src.File, src.Line, votes, err)
+		}
+		j.Votes = append(j.Votes, given...)
 		if p.Valid {
 			n := labels[id]
 			if n == 0 {
