@@ -2,7 +2,6 @@ package judge
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"cai/constitution"
@@ -74,6 +73,11 @@ var shapes = []Shape{
 		Prefix: "headings", marks: headings,
 		ask: func(q string) string { return imperative(q) + " " + letter },
 	},
+	{
+		Name: fenced, About: "replies between marks that no reply can forge, and a word on what they are",
+		Prefix: fenced, marks: parentheses,
+		ask: func(q string) string { return q + " Answer A or B." },
+	},
 }
 
 // Shapes lists the shapes, the default first and those of one Prefix side by
@@ -127,29 +131,20 @@ func (s Shape) render(q Question, ask string) []llm.Message {
 	if s.start != "" {
 		b.WriteString(s.start + "\n\n")
 	}
-	b.WriteString(s.guard(prompt.Transcript(q.Prompt)))
+	f := s.fence(q)
+	b.WriteString(s.guard(prompt.Transcript(q.Prompt), ask))
 	for i, text := range [2]string{q.First, q.Second} {
 		b.WriteString("\n\n" + s.marks[i])
-		b.WriteString(s.guard(prompt.Quote(text)))
+		b.WriteString(f.around(s.guard(prompt.Quote(text), ask)))
 	}
 	b.WriteString("\n\n")
+	b.WriteString(f.reminder())
 	b.WriteString(ask)
 	user := llm.Message{Role: "user", Content: b.String()}
 	if s.system == "" {
 		return []llm.Message{user}
 	}
 	return []llm.Message{{Role: "system", Content: s.system}, user}
-}
-
-var heading = regexp.MustCompile(`(?mi)^([ \t]*#+[ \t]*)(reply[ \t]+[ab])\b`)
-
-// guard keeps a text from forging the shape's own marks, where they are others
-// than those that [prompt.Quote] knows.
-func (s Shape) guard(text string) string {
-	if s.marks == headings && strings.Contains(text, "#") {
-		return heading.ReplaceAllString(text, "$1($2)")
-	}
-	return text
 }
 
 // TemplateHash identifies the wording around the texts: the hash of a rendered
