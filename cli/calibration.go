@@ -13,12 +13,6 @@ import (
 	"cai/store"
 )
 
-// The ways to turn a judge's log-odds into better ones.
-const (
-	mapTemperature = "temperature"
-	mapIsotonic    = "isotonic"
-)
-
 // subjectOf identifies what a calibration is fitted to and holds for: the
 // log-odds that these judges come to under these principles by this rule. The
 // coverage below which judgments abstain does not belong to it: it says which
@@ -59,27 +53,16 @@ func subjectOf(p *panel, set label.Settings) dataset.Hash {
 	return dataset.HashOf("calibration subject", parts...)
 }
 
-// fitCalibration fits the map that a name means.
-func fitCalibration(method string, margins, labels []float64) (eval.Calibration, error) {
-	switch method {
-	case mapTemperature:
-		return eval.FitTemperature(margins, labels), nil
-	case mapIsotonic:
-		return eval.FitIsotonic(margins, labels), nil
-	}
-	return nil, fmt.Errorf("calibration map %q is not known: use %s or %s", method, mapTemperature, mapIsotonic)
-}
-
 // decodeCalibration reads a stored map.
 func decodeCalibration(c *store.Calibration) (eval.Calibration, error) {
 	switch c.Method {
-	case mapTemperature:
+	case eval.MapTemperature:
 		var t eval.Temperature
 		if err := json.Unmarshal(c.Params, &t); err != nil {
 			return nil, fmt.Errorf("the stored calibration of %s: %w", c.Created.Format("2006-01-02 15:04"), err)
 		}
 		return t, nil
-	case mapIsotonic:
+	case eval.MapIsotonic:
 		var m eval.Isotonic
 		if err := json.Unmarshal(c.Params, &m); err != nil {
 			return nil, fmt.Errorf("the stored calibration of %s: %w", c.Created.Format("2006-01-02 15:04"), err)

@@ -178,13 +178,7 @@ func figures(rows []row, o Options) (f Figures, point [columns]float64, samples 
 func calibrationError(rows []row) float64 {
 	conf, corr := make([]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
-		conf[i], corr[i] = Sigmoid(math.Abs(clamp(r.margin))), 0.5
-		switch {
-		case r.margin > 0:
-			corr[i] = r.p
-		case r.margin < 0:
-			corr[i] = 1 - r.p
-		}
+		conf[i], corr[i] = confidence(r.margin, r.p)
 	}
 	return ECE(conf, corr, ECEBins)
 }
