@@ -36,10 +36,14 @@ type inputs struct {
 // inputs takes the files of the command line; what names them in the error for
 // none.
 func (a *app) inputs(c *urfave.Context, what string) (*inputs, error) {
-	if c.NArg() == 0 {
+	return a.inputsOf(c, c.Args().Slice(), what)
+}
+
+func (a *app) inputsOf(c *urfave.Context, files []string, what string) (*inputs, error) {
+	if len(files) == 0 {
 		return nil, hinted(usagef("%s: no file is named", c.Command.Name), "name %s, or - for stdin", what)
 	}
-	return a.inputFiles(c, c.Args().Slice())
+	return a.inputFiles(c, files)
 }
 
 func (a *app) inputFiles(c *urfave.Context, files []string) (*inputs, error) {

@@ -58,22 +58,28 @@ func (a *app) labelCommand() *urfave.Command {
 			"input says which reply was chosen, accuracy with its 95 % interval beside baselines.\n" +
 			"With --adaptive also saved (questions that are left out), stopped_early (their pairs)\n" +
 			"and audit; with --dry-run, expected: the questions that will be asked.\n" + exitHelp,
-		Flags: append([]urfave.Flag{
-			principleFlag(),
-			&urfave.IntFlag{Name: "orders", Value: 2, Usage: "ask each pair in both orders, or in `1`: half the calls, and the position bias stays in the labels"},
-			&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; cot: the same as token after a written rationale; default: token where the server gives log-probabilities (`MODE`)"},
-			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
-			&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
-			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
+		Flags: slices.Concat(askFlags(), []urfave.Flag{
 			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses, those that tell most about their ranking"},
-			&urfave.IntFlag{Name: "seed", Usage: "seed of votes and of the choice of pairs (`N`)"},
-			shapeFlag(),
-			&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
 			&urfave.BoolFlag{Name: "dry-run", Usage: "say what would be asked and what that is likely to take, and ask nothing"},
-			minCoverageFlag(),
-		}, slices.Concat(reasonFlags(), adaptiveFlags(), spreadFlags(), inputFlags())...),
+		}, adaptiveFlags(), spreadFlags(), inputFlags()),
 		Action: a.runLabel,
 	}
+}
+
+// askFlags say how pairs are judged.
+func askFlags() []urfave.Flag {
+	return append([]urfave.Flag{
+		principleFlag(),
+		&urfave.IntFlag{Name: "orders", Value: 2, Usage: "ask each pair in both orders, or in `1`: half the calls, and the position bias stays in the labels"},
+		&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; cot: the same as token after a written rationale; default: token where the server gives log-probabilities (`MODE`)"},
+		&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
+		&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
+		&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
+		&urfave.IntFlag{Name: "seed", Usage: "seed of votes, rationales and the choice of pairs (`N`)"},
+		shapeFlag(),
+		&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
+		minCoverageFlag(),
+	}, reasonFlags()...)
 }
 
 func minCoverageFlag() urfave.Flag {
@@ -106,6 +112,7 @@ type labelRun struct {
 	fleet      *fleet
 	con        *constitution.Constitution
 	principles []constitution.Principle
+	files      []string // those of the command line
 	in         *inputs
 	job        dataset.Job
 	judge      asker
@@ -120,40 +127,61 @@ type labelRun struct {
 }
 
 func (a *app) runLabel(c *urfave.Context) error {
-	l := &labelRun{app: a, c: c, started: time.Now()}
+	return a.newLabelRun(c).run()
+}
+
+// newLabelRun makes a run that asks the model of --model in the modes of
+// [judge.Judge].
+func (a *app) newLabelRun(c *urfave.Context) *labelRun {
+	l := &labelRun{app: a, c: c, started: time.Now(), files: c.Args().Slice()}
 	l.judges = judges{modes: judge.Modes(), make: l.judgeOf}
-	return l.run()
+	return l
 }
 
 func (l *labelRun) run() error {
-	a, c := l.app, l.c
-	if err := l.check(); err != nil {
-		return err
-	}
-	if err := l.open(); err != nil {
-		return err
-	}
-	mode, err := l.mode()
+	mode, err := l.prepare()
 	if err != nil {
 		return err
 	}
-	if err := l.choose(mode); err != nil {
-		return err
-	}
-	if c.Bool("dry-run") {
+	if l.c.Bool("dry-run") {
 		return l.dryRun(mode)
 	}
-	if err := l.use(mode); err != nil {
+	count, err := l.judgeAll(mode)
+	if err != nil && !errors.Is(err, label.ErrStopped) {
 		return err
+	}
+	return errors.Join(l.report(count), err)
+}
+
+// prepare brings the pairs into the store, and gives the mode to judge them in.
+func (l *labelRun) prepare() (mode string, err error) {
+	if err := l.check(); err != nil {
+		return "", err
+	}
+	if err := l.open(); err != nil {
+		return "", err
+	}
+	if mode, err = l.mode(); err != nil {
+		return "", err
+	}
+	return mode, l.choose(mode)
+}
+
+// judgeAll asks all that is pending. Where the server gives no log-probabilities
+// and no mode was named, it goes over to votes.
+func (l *labelRun) judgeAll(mode string) (label.Count, error) {
+	a, c := l.app, l.c
+	if err := l.use(mode); err != nil {
+		return label.Count{}, err
 	}
 	count, err := l.rounds(mode)
 	if llm.KindOf(err) == llm.KindNoLogprobs && c.String("mode") == "" && mode == judge.ModeToken {
 		a.noLogprobs(c)
 		if err := l.choose(judge.ModeVote); err != nil {
-			return err
+			return count, err
 		}
 		if err := l.use(judge.ModeVote); err != nil {
-			return err
+			return count, err
 		}
 		before := count
 		count, err = l.rounds(judge.ModeVote)
@@ -161,9 +189,8 @@ func (l *labelRun) run() error {
 	}
 	if err != nil && !errors.Is(err, label.ErrStopped) {
 		a.note(c, "%d judgments of this run are in %s", count.Judgments, c.String("db"))
-		return err
 	}
-	return errors.Join(l.report(count), err)
+	return count, err
 }
 
 // check refuses what makes no sense before anything is opened.
@@ -202,7 +229,7 @@ func (l *labelRun) open() error {
 	if l.con, l.principles, err = a.principles(c); err != nil {
 		return err
 	}
-	if l.in, err = a.inputs(c, "preference files"); err != nil {
+	if l.in, err = a.inputsOf(c, l.files, "preference files"); err != nil {
 		return err
 	}
 	l.in.opts.Pairs, l.in.opts.Seed = c.Int("pairs"), int64(c.Int("seed"))
