@@ -17,10 +17,13 @@ var ErrCannotHold = errors.New("the format cannot hold the record")
 
 // Preference is a pair as it goes out.
 type Preference struct {
-	Pair  *Pair   // First is the chosen reply
-	P     float64 // probability that the chosen reply is better; NaN if unknown
-	ID    string  // of the pair in the store; may be empty
-	Extra Object  // further columns, written after the format's own
+	Pair *Pair   // First is the chosen reply
+	P    float64 // probability that the chosen reply is better; NaN if unknown
+	// Margin is by how much the chosen reply is better, where that is measured on
+	// a scale of its own; nil is 2P − 1.
+	Margin *float64
+	ID     string // of the pair in the store; may be empty
+	Extra  Object // further columns, written after the format's own
 }
 
 // PreferenceWriter writes preferences in one format. Close ends the format and
@@ -105,7 +108,7 @@ func set(o *Object, key string, value any) {
 
 func putLabel(o *Object, p *Preference) {
 	if finite(p.P) {
-		set(o, "margin", margin(p.P))
+		set(o, "margin", p.margin())
 		set(o, "label_prob", p.P)
 	}
 	if p.ID != "" {
@@ -115,7 +118,12 @@ func putLabel(o *Object, p *Preference) {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-func margin(p float64) float64 { return 2*p - 1 }
+func (p *Preference) margin() float64 {
+	if p.Margin != nil && finite(*p.Margin) {
+		return *p.Margin
+	}
+	return 2*p.P - 1
+}
 
 // flatPrompt writes a conversation as one text.
 func flatPrompt(c Conversation) (string, error) {
@@ -216,7 +224,7 @@ func (w *csvWriter) Write(p *Preference) error {
 	row := []string{prompt, p.Pair.First.Text, p.Pair.Second.Text, "", "", p.ID}
 	if finite(p.P) {
 		row[3] = strconv.FormatFloat(p.P, 'g', -1, 64)
-		row[4] = strconv.FormatFloat(margin(p.P), 'g', -1, 64)
+		row[4] = strconv.FormatFloat(p.margin(), 'g', -1, 64)
 	}
 	for _, c := range w.columns {
 		cell := string(p.Extra.Get(c))
