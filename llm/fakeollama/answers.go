@@ -112,6 +112,9 @@ func (o *Options) answer(r Request) Answer {
 			return Answer{Text: criticise(p[i+len(replyAt):])}
 		}
 	}
+	if a, ok := o.grade(p); ok {
+		return a
+	}
 	names := []string{"weather", "garden", "train", "recipe", "letter", "budget", "song", "map"}
 	i := int((whim(p) + 1) / 2 * float64(len(names)-1))
 	return Answer{Text: fmt.Sprintf("That depends on the %s. Please tell me more, so that I can help.", names[i])}
