@@ -120,6 +120,18 @@ func ShapeOf(template string) string {
 	return ""
 }
 
+// In is the same judge in another shape.
+func (j *Judge) In(s Shape) *Judge {
+	k := *j
+	k.Shape = s
+	hash := s.TemplateHash
+	if j.ID.Mode == ModeReason {
+		hash = s.reasonHash
+	}
+	k.ID.Template = hash().String()
+	return &k
+}
+
 // Render writes the prompt of a comparison.
 func (s Shape) Render(q Question) []llm.Message {
 	return s.render(q, s.ask(strings.TrimSpace(q.Principle.Compare)))

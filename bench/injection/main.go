@@ -265,10 +265,10 @@ func report(w *os.File, arms []*arm) {
 	for _, name := range append(attacks, "all") {
 		fmt.Fprintf(w, "%-16s", name)
 		for _, a := range arms {
-			flips, shift, prompts := a.flips[name], a.shift[name], a.prompts
+			flips, shift := a.flips[name], a.shift[name]
 			ci := eval.Wilson(sum(flips), len(flips))
 			if name == "all" {
-				prompts = nil
+				var prompts []dataset.Hash
 				for _, n := range attacks {
 					flips, shift, prompts = append(flips, a.flips[n]...), append(shift, a.shift[n]...), append(prompts, a.prompts...)
 				}
