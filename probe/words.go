@@ -3,6 +3,7 @@ package probe
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -30,12 +31,27 @@ func sentences(s string) []string {
 // fullStop tells a mark that ends a sentence without a blank after it.
 func fullStop(r rune) bool { return r == '。' || r == '！' || r == '？' }
 
-// closes tells whether a text ends in a mark that ends a sentence before a blank.
+// closes tells whether a text ends in a mark that ends a sentence before a blank:
+// not the number of an item, an initial or a title.
 func closes(s string) bool {
 	s = strings.TrimRight(s, `"')]*_”’»`)
 	r, _ := utf8.DecodeLastRuneInString(s)
-	return r == '.' || r == '!' || r == '?' || r == '…'
+	if r != '.' {
+		return r == '!' || r == '?' || r == '…'
+	}
+	fields := strings.Fields(s)
+	last := strings.Trim(fields[len(fields)-1], `"'([*_“‘«.`)
+	if c, n := utf8.DecodeRuneInString(last); n == len(last) && unicode.IsUpper(c) {
+		return false
+	}
+	if len(fields) == 1 && last != "" && strings.IndexFunc(last, func(r rune) bool { return !unicode.IsDigit(r) }) < 0 {
+		return false
+	}
+	return !slices.Contains(titled, strings.ToLower(last))
 }
+
+// titled are words whose full stop ends no sentence.
+var titled = []string{"dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx"}
 
 // split parts a sentence into what stands before it, its body and the blanks
 // after it.

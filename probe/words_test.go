@@ -15,6 +15,9 @@ func TestSentences(t *testing.T) {
 		"It is 3.14 here. “So?” Yes.":       {"It is 3.14 here. ", "“So?” ", "Yes."},
 		"A line\nanother\n\n- item. more":   {"A line\n", "another\n\n", "- item. ", "more"},
 		"日本。はい！そう":                          {"日本。", "はい！", "そう"},
+		"Dr. No met J. Bond. Ha":            {"Dr. No met J. Bond. ", "Ha"},
+		"1. Serial\n2. Radio. No":           {"1. Serial\n", "2. Radio. ", "No"},
+		"He came 3. Then 4.":                {"He came 3. ", "Then 4."},
 		" \n lead":                          {" \n ", "lead"},
 		"**Bold.** Next (really.) And so …": {"**Bold.** ", "Next (really.) ", "And so …"},
 	} {
