@@ -128,7 +128,7 @@ func render(r *Reply, reference, end string) string {
 		b.WriteString(quote(reference))
 	}
 	b.WriteString("\n\n")
-	b.WriteString(end)
+	b.WriteString(prompt.Neutralise(end))
 	return b.String()
 }
 

@@ -200,6 +200,13 @@ func (t *table) icc(rows [][]float64, items []int) eval.ICC {
 	for _, i := range items {
 		add(rows[i])
 	}
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, row := range full {
+		lo, hi = min(lo, slices.Min(row)), max(hi, slices.Max(row))
+	}
+	if !(hi-lo > 1e-9) {
+		full = nil // all the same but for rounding: nothing to correlate
+	}
 	return eval.Intraclass(full)
 }
 
