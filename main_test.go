@@ -72,9 +72,10 @@ type server struct {
 //	fake calls N    N answers have been asked for since the start
 //	fake mark       remembers how many
 //	fake since N    N answers have been asked for since the mark
+//	fake pull NAME  the model has other weights from now on
 func fake(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: fake start|calls|mark|since")
+		ts.Fatalf("usage: fake start|calls|mark|since|pull")
 	}
 	s := ts.Value(serverKey{}).(*server)
 	expect := func(got int) {
@@ -96,6 +97,11 @@ func fake(ts *testscript.TestScript, neg bool, args []string) {
 		s.mark = s.fake.Calls()
 	case "since":
 		expect(s.fake.Calls() - s.mark)
+	case "pull":
+		if len(args) != 2 {
+			ts.Fatalf("usage: fake pull NAME")
+		}
+		s.fake.Restart(args[1])
 	default:
 		ts.Fatalf("fake %s is not known", args[0])
 	}

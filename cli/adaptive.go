@@ -48,7 +48,7 @@ func checkAdaptive(c *urfave.Context) error {
 		return usagef("--flip-risk says when --adaptive stops: it needs --adaptive")
 	case c.Bool("adaptive") && c.Int("orders") == 1:
 		return usagef("--adaptive asks every principle in both orders: it cannot go with --orders 1")
-	case !(risk > 0 && risk < 0.5):
+	case c.Bool("adaptive") && !(risk > 0 && risk < 0.5):
 		return usagef("--flip-risk %g: use a probability above 0 and below 0.5", risk)
 	}
 	return nil

@@ -176,6 +176,7 @@ func (a *app) urfave() *urfave.App {
 			a.reviseCommand(),
 			a.labelCommand(),
 			a.statusCommand(),
+			a.calibrateCommand(),
 			a.labelsCommand(),
 			a.exportCommand(),
 			a.trainCommand(),

@@ -324,20 +324,47 @@ func vote(z float64) float64 {
 // CompareTrials compares two judges on the pairs that both have judged, by how
 // right each was.
 func CompareTrials(first, second []Trial, o Options) Paired {
+	var a, b []float64
+	in := both(first, second, func(x, y *Trial) {
+		a, b = append(a, Correct(x.Z, x.Pair.P)), append(b, Correct(y.Z, y.Pair.P))
+	})
+	return ComparePaired(a, b, in, o)
+}
+
+// AgreeTrials gives the share of pairs for which two judges prefer the same
+// reply, those left out for which one has no preference.
+func AgreeTrials(first, second []Trial, o Options) (Figure, Interval) {
+	var same []float64
+	var in []dataset.Hash
+	prompts := both(first, second, func(x, y *Trial) {
+		if agree := x.Z * y.Z; agree > 0 {
+			same = append(same, 1)
+		} else if agree < 0 {
+			same = append(same, 0)
+		} else {
+			same = append(same, math.NaN())
+		}
+	})
+	kept := same[:0]
+	for i, s := range same {
+		if !math.IsNaN(s) {
+			kept, in = append(kept, s), append(in, prompts[i])
+		}
+	}
+	return Figure(average(kept)), BootstrapCI(kept, in, Interval{0, 1}, o)
+}
+
+// both calls f for the pairs that both have judged, and gives their prompts.
+func both(first, second []Trial, f func(x, y *Trial)) (prompts []dataset.Hash) {
 	at := map[dataset.Hash]int{}
 	for i := range second {
 		at[second[i].Pair.Key().Hash] = i
 	}
-	var a, b []float64
-	var in []dataset.Hash
 	for i := range first {
-		t := &first[i]
-		k, ok := at[t.Pair.Key().Hash]
-		if !ok {
-			continue
+		if k, ok := at[first[i].Pair.Key().Hash]; ok {
+			f(&first[i], &second[k])
+			prompts = append(prompts, first[i].Pair.Prompt.Hash())
 		}
-		a, b = append(a, Correct(t.Z, t.Pair.P)), append(b, Correct(second[k].Z, second[k].Pair.P))
-		in = append(in, t.Pair.Prompt.Hash())
 	}
-	return ComparePaired(a, b, in, o)
+	return prompts
 }

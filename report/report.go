@@ -140,7 +140,7 @@ func (d *Document) Text(w io.Writer) error {
 		b.WriteString("\n")
 		switch x := block.(type) {
 		case Heading:
-			fmt.Fprintf(b, "%s\n", strings.ToUpper(line(string(x))))
+			fmt.Fprintf(b, "%s\n%s\n", line(string(x)), strings.Repeat("-", utf8.RuneCountInString(line(string(x)))))
 		case Text:
 			fmt.Fprintf(b, "%s\n", line(string(x)))
 		case Table:
@@ -156,30 +156,35 @@ func (d *Document) Text(w io.Writer) error {
 // line puts a text on one line.
 func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 
+// cell is line that keeps the blanks before the text.
+func cell(s string) string {
+	return s[:len(s)-len(strings.TrimLeft(s, " "))] + line(s)
+}
+
 func (t Table) text(b *strings.Builder) {
 	rows := append([][]string{t.Head}, t.Rows...)
 	width := make([]int, len(t.Head))
 	for _, r := range rows {
 		for i := range width {
 			if i < len(r) {
-				width[i] = max(width[i], utf8.RuneCountInString(line(r[i])))
+				width[i] = max(width[i], utf8.RuneCountInString(cell(r[i])))
 			}
 		}
 	}
 	for _, r := range rows {
 		var out strings.Builder
 		for i := range width {
-			cell := ""
+			text := ""
 			if i < len(r) {
-				cell = line(r[i])
+				text = cell(r[i])
 			}
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(text))
 			if t.right(i) {
-				cell = pad + cell
+				text = pad + text
 			} else {
-				cell += pad
+				text += pad
 			}
-			out.WriteString("  " + cell)
+			out.WriteString("  " + text)
 		}
 		b.WriteString(strings.TrimRight(out.String(), " ") + "\n")
 	}

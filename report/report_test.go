@@ -57,7 +57,7 @@ func TestTextsStayTexts(t *testing.T) {
 		t.Errorf("a text is markup in Markdown:\n%s", md)
 	}
 	text := render(t, d.Text)
-	for _, want := range []string{"fail  κ is 0.1", "AGREEMENT", "0.123", "o judge   * curve"} {
+	for _, want := range []string{"fail  κ is 0.1", "Agreement\n---------", "0.123", "o judge   * curve"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, text)
 		}
