@@ -256,8 +256,9 @@ func (k *probing) edits(j prober) ([]judgeProbe, error) {
 	}
 	for i := range k.pairs {
 		p := &k.pairs[i]
+		pool, questions := k.pool(p), k.questions()
 		for _, t := range tries {
-			text := probe.Text{Prompt: p.Prompt, Reply: p.disliked(), Pool: k.pool(p), Principles: k.questions()}
+			text := probe.Text{Prompt: p.Prompt, Reply: p.disliked(), Pool: pool, Principles: questions}
 			destroys := t.edit.Kind == probe.Destroying
 			before := -math.Abs(p.z)
 			if destroys {
