@@ -122,7 +122,11 @@ type model struct {
 // it has under that name. The server is told to keep the model loaded until
 // the run ends.
 func (a *app) model(c *urfave.Context) (*model, error) {
-	name := c.String("model")
+	return a.modelNamed(c, c.String("model"))
+}
+
+// modelNamed is model for one of another name.
+func (a *app) modelNamed(c *urfave.Context, name string) (*model, error) {
 	if name == "" {
 		return nil, hinted(usagef("no model is named"), "use --model NAME or set CAI_MODEL; ollama list shows the models of the server")
 	}

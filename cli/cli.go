@@ -175,6 +175,7 @@ func (a *app) urfave() *urfave.App {
 			a.critiqueCommand(),
 			a.reviseCommand(),
 			a.labelCommand(),
+			a.debateCommand(),
 			a.statusCommand(),
 			a.calibrateCommand(),
 			a.labelsCommand(),

@@ -100,6 +100,7 @@ type labelJSON struct {
 	Judge        string  `json:"judge"`
 	Model        string  `json:"model"`
 	*adaptiveJSON
+	*debatesJSON
 	trust
 }
 
@@ -208,13 +209,12 @@ func (l *labelRun) check() error {
 	case c.String("mode") != "" && !slices.Contains(l.judges.modes, c.String("mode")):
 		return usagef("--mode %q is not known: use %s", c.String("mode"), strings.Join(l.judges.modes, ", "))
 	}
-	if err := checkReason(c); err != nil {
-		return err
+	if slices.Contains(l.judges.modes, judge.ModeToken) { // cai label's own options
+		if err := errors.Join(checkReason(c), checkAdaptive(c)); err != nil {
+			return err
+		}
 	}
 	if _, err := jobs(c); err != nil {
-		return err
-	}
-	if err := checkAdaptive(c); err != nil {
 		return err
 	}
 	_, err := shapeOf(c)
@@ -394,6 +394,11 @@ func (l *labelRun) report(n label.Count) error {
 		}
 		out.Pending -= out.Saved
 	}
+	if l.judges.report != nil {
+		if out.debatesJSON, err = l.judges.report(ctx); err != nil {
+			return err
+		}
+	}
 	set := settings{rule: label.LogOdds, minCoverage: c.Float64("min-coverage"), oneOrder: c.Int("orders") == 1}
 	out.trust, err = a.trust(ctx, l.store, l.judgedFilter(), set.of(l.principles))
 	if err != nil {
@@ -409,11 +414,14 @@ func (l *labelRun) report(n label.Count) error {
 		if out.adaptiveJSON != nil {
 			out.adaptiveJSON.print(a.Out)
 		}
+		if out.debatesJSON != nil {
+			out.debatesJSON.print(a.Out)
+		}
 		out.trust.print(a.Out)
 	}
 	if out.Failed > 0 {
 		if !c.Bool("quiet") {
-			a.note(c, "%d questions failed: cai status says why, cai label --retry-failed asks them again", out.Failed)
+			a.note(c, "%d questions failed: cai status says why, cai %s --retry-failed asks them again", out.Failed, c.Command.Name)
 		}
 		return silent(ExitSomeFailed)
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	urfave "github.com/urfave/cli/v2"
 
 	"cai/dataset"
@@ -22,6 +24,9 @@ type judges struct {
 	// none, the first is used.
 	modes []string
 	make  func(llm.Chatter, string) (asker, error)
+	calls int64 // that a judgment takes in a plan, 0 for what the mode takes
+	// report, if set, tells of the judgments what only this command knows.
+	report func(context.Context) (*debatesJSON, error)
 }
 
 // reasonFlags bound what is written before an answer.

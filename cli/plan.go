@@ -124,6 +124,9 @@ func (l *labelRun) dryRun(mode string) error {
 	if mode == judge.ModeVote {
 		votes = int64(c.Int("votes"))
 	}
+	if l.judges.calls > 0 {
+		votes = l.judges.calls
+	}
 	if err := l.adapt(ctx, mode); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"cai/prompt"
 )
@@ -35,11 +36,15 @@ func argument(raw string, truncated bool, most int, src sources) Turn {
 	text, quoted := quotations(line)
 	var b strings.Builder
 	for i, t := range text {
-		b.WriteString(defuse(t))
+		t = defuse(t)
+		if r, _ := utf8.DecodeRuneInString(t); i > 0 && !unicode.IsPunct(r) {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t)
 		if i < len(quoted) {
 			q := src.quotation(quoted[i])
 			turn.Quotes = append(turn.Quotes, q)
-			b.WriteString(" " + q.shown() + " ")
+			b.WriteString(" " + q.shown())
 		}
 	}
 	line = prompt.Neutralise(oneLine(b.String()))

@@ -77,6 +77,8 @@ const (
 //     headings "### Reply A" and "### Reply B" are as good as the marks;
 //   - one whose options are "Yes." and "No." is a check: yes for a reply without
 //     banned words;
+//   - a question about a debate is answered by what was said, and "Write only the
+//     argument" gets an argument that quotes the reply it is for;
 //   - "Write only the critique" gets a critique that names them;
 //   - "Write only the new reply" gets the reply without the sentences that hold
 //     them, or the reply itself if there are none;
@@ -99,6 +101,9 @@ func (o *Options) answer(r Request) Answer {
 		if z, ok := o.choose(p); ok {
 			return Answer{First: odds(z+o.Bias, o.Coverage)}
 		}
+		if z, ok := o.hear(p); ok {
+			return Answer{First: odds(z+o.Bias, o.Coverage)}
+		}
 	case r.mentions(letter):
 		if z, ok := o.choose(headed.Replace(strings.TrimSuffix(p, letter))); ok {
 			return Answer{First: odds(z+o.Bias, o.Coverage)}
@@ -106,6 +111,10 @@ func (o *Options) answer(r Request) Answer {
 	case strings.Contains(p, newReply):
 		if reply, ok := between(p, replyAt, critAt); ok {
 			return Answer{Text: rewrite(reply)}
+		}
+	case strings.Contains(p, argueOnly):
+		if text, ok := argue(p); ok {
+			return Answer{Text: text}
 		}
 	case strings.Contains(p, critOnly):
 		if i := strings.Index(p, replyAt); i >= 0 {
