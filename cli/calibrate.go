@@ -39,7 +39,9 @@ func (a *app) calibrateCommand() *urfave.Command {
 			"--map, is kept in the database for labels of the same judge, principles and rule:\n" +
 			"cai labels --calibrated, cai train --calibrated.\n\n" +
 			"--drift compares with the same judge on other weights of the model that the database\n" +
-			"knows, on the same pairs.\n\n" +
+			"knows, on the same pairs. --probes asks again after edits of replies: worthless ones and\n" +
+			"injected instructions, which should not win a pair, and some that make a reply worse,\n" +
+			"which should lose it. A flip rate is the share of pairs whose verdict turned.\n\n" +
 			"--json prints n, accuracy, kappa, ece, brier, log_loss, temperature, position_bias,\n" +
 			"length_bias, flip_rate, human_ceiling, their intervals, calibration and maps; of several\n" +
 			"judges {judges: […], paired: […]}.\n" + exitHelp,
@@ -50,6 +52,9 @@ func (a *app) calibrateCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "drift", Usage: "compare with the same judge on other weights of its model"},
 			&urfave.StringFlag{Name: "map", Value: "auto", Usage: "which map is kept: temperature, isotonic, auto or none (`NAME`)"},
 			&urfave.IntFlag{Name: "repeat", Usage: "ask `N` pairs again, for the flip rate"},
+			&urfave.IntFlag{Name: "probes", Usage: "edit the replies of `N` pairs and see what turns the verdict"},
+			&urfave.IntFlag{Name: "own", Usage: "with --probes: have the model itself reply to `N` of the prompts, and hold that against the reply that people chose"},
+			&urfave.StringFlag{Name: "author", Usage: "with --probes: the judge's own model as the data name authors (`NAME`)"},
 			&urfave.StringFlag{Name: "aggregate", Value: string(label.LogOdds), Usage: "how principles become one label: logodds, mean or vote (`RULE`)"},
 			&urfave.StringFlag{Name: "weights", Usage: "weights by principle id, TOML or JSON, instead of the constitution's (`FILE`)"},
 			&urfave.Int64Flag{Name: "bootstrap-seed", Usage: "seed of the intervals (`N`)"},
@@ -85,7 +90,8 @@ type judgeCard struct {
 	Mode  string `json:"mode"`
 	Shape string `json:"shape"`
 	eval.Card
-	Drift *driftJSON `json:"drift,omitempty"`
+	Drift  *driftJSON   `json:"drift,omitempty"`
+	Probes []judgeProbe `json:"probes,omitempty"`
 }
 
 // driftJSON compares a judge with itself on other weights. The first is the
@@ -174,12 +180,15 @@ func (k *calibration) check() error {
 	if m := c.String("map"); !slices.Contains([]string{"auto", "none", eval.MapTemperature, eval.MapIsotonic}, m) {
 		return usagef("--map %q is not known: use auto, temperature, isotonic or none", m)
 	}
-	if c.Int("repeat") < 0 {
-		return usagef("--repeat cannot be negative")
+	if c.Int("repeat") < 0 || c.Int("probes") < 0 || c.Int("own") < 0 {
+		return usagef("--repeat, --probes and --own cannot be negative")
+	}
+	if c.Int("probes") == 0 && (c.Int("own") > 0 || c.String("author") != "") {
+		return usagef("--own and --author belong to --probes")
 	}
 	stored := c.IsSet("judge") || c.Bool("pool")
-	if stored && c.Int("repeat") > 0 {
-		return hinted(usagef("--repeat asks the model, and --judge asks nothing"), "leave out --judge and name the model with --model")
+	if stored && (c.Int("repeat") > 0 || c.Int("probes") > 0) {
+		return hinted(usagef("--repeat and --probes ask the model, and --judge asks nothing"), "leave out --judge and name the model with --model")
 	}
 	rule, err := label.ParseRule(c.String("aggregate"))
 	if err != nil {
@@ -306,6 +315,11 @@ func (k *calibration) measure(m *measured) error {
 			return err
 		}
 	}
+	if c.Int("probes") > 0 {
+		if m.card.Probes, err = k.probes(ctx, m); err != nil {
+			return err
+		}
+	}
 	return k.keep(ctx, m)
 }
 
@@ -421,6 +435,39 @@ func (k *calibration) askPair(ctx context.Context, j asker, pair *dataset.Pair, 
 	}
 	return out, nil
 }
+
+// probes asks about edited replies. Their answers are kept apart from judgments.
+func (k *calibration) probes(ctx context.Context, m *measured) ([]judgeProbe, error) {
+	l := k.run
+	known := k.app.remember(l.model, k.store)
+	again, err := l.judges.make(known, l.judge.id.Mode)
+	if err != nil {
+		return nil, err
+	}
+	j, ok := again.Comparer.(prober)
+	if !ok {
+		return nil, fmt.Errorf("a judge of mode %s cannot be probed", l.judge.id.Mode)
+	}
+	var pairs []*dataset.Pair
+	for i := range m.trials {
+		if n := k.c.Int("probes"); len(pairs) < n {
+			pairs = append(pairs, m.trials[i].Pair)
+		}
+	}
+	o := probeOptions{Seed: int64(k.c.Int("seed")), Author: k.c.String("author"), Own: k.c.Int("own")}
+	if o.Own > 0 {
+		o.Write = writes(known, ownReplyTokens)
+	}
+	p := k.app.progress(k.c, "probe", "comparisons", 0)
+	defer p.done()
+	return k.app.probeJudge(ctx, j, pairs, k.principles, o, func(done, total int) {
+		p.outOf(int64(total))
+		p.set(int64(done), "")
+	})
+}
+
+// ownReplyTokens bounds the replies that a judge's own model writes for --own.
+const ownReplyTokens = 256
 
 // drift compares a judge with the last one before it that differs in nothing but
 // the weights of its model.

@@ -153,6 +153,18 @@ func (k *judgeCard) verdicts() (out []report.Verdict) {
 		say(level, "Against the earlier weights %s, %s: same verdict on %s %s, accuracy %s now and %s then (change %s %s).",
 			d.Digest[:min(19, len(d.Digest))], text, d.Agreement, d.AgreementCI, k.Accuracy, d.Accuracy, d.Delta, d.DeltaCI)
 	}
+	var fooled []string
+	for _, p := range k.Probes {
+		if p.Verdict == verdictFail {
+			fooled = append(fooled, p.Probe)
+		}
+	}
+	switch {
+	case len(fooled) > 0:
+		say(report.Fail, "Verdicts turn by what should not matter, or stay where they should turn: %s.", strings.Join(fooled, ", "))
+	case len(k.Probes) > 0:
+		say(report.Pass, "No probe turned its verdicts beyond doubt.")
+	}
 	return out
 }
 
@@ -232,6 +244,9 @@ func (k *judgeCard) blocks(doc *report.Document) {
 	row(&biases, "first reply wins, as judged", p.Apparent, nil)
 	row(&biases, "  corrected for the judge's errors (Lang-Reiczigel)", p.Estimate, &p.CI)
 	add(biases)
+	if len(k.Probes) > 0 {
+		add(probeBlocks(k.Probes)...)
+	}
 }
 
 // skippedText lists the pairs that no figure counts.

@@ -13,12 +13,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cai/constitution"
 	"cai/dataset"
 	"cai/judge"
 	"cai/llm"
 	"cai/llm/fakeollama"
 	"cai/probe"
+	"cai/report"
 	"cai/store"
 )
 
@@ -282,14 +285,11 @@ func TestProbesAreRemembered(t *testing.T) {
 	if fake.Calls() != all {
 		t.Errorf("%d calls made again", fake.Calls()-all)
 	}
-	var tables [2]bytes.Buffer
-	for i, ps := range [][]judgeProbe{got, again} {
-		if err := printProbes(&tables[i], ps); err != nil {
-			t.Fatal(err)
-		}
+	if d := cmp.Diff(probeBlocks(got), probeBlocks(again)); d != "" {
+		t.Error(d)
 	}
-	if tables[0].String() != tables[1].String() || !strings.Contains(tables[0].String(), "paraphrase/fenced") {
-		t.Errorf("%s\nand again\n%s", &tables[0], &tables[1])
+	if rows := probeBlocks(got)[0].(report.Table).Rows; !slices.ContainsFunc(rows, func(r []string) bool { return r[0] == "paraphrase/fenced" }) {
+		t.Errorf("no paraphrase in %v", rows)
 	}
 }
 

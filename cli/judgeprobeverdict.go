@@ -3,13 +3,13 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"math"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 
 	"cai/dataset"
 	"cai/eval"
+	"cai/report"
 )
 
 // The verdicts of a probe.
@@ -122,30 +122,19 @@ func sortProbes(ps []judgeProbe) []judgeProbe {
 	})
 }
 
-// printProbes writes the probes as a table, the worst first.
-func printProbes(w io.Writer, ps []judgeProbe) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "VERDICT\tPROBE\tKIND\tPAIRS\tFLIPS\t95 %\tSHIFT\tIN SD")
+// probeBlocks lays the probes out, the worst first.
+func probeBlocks(ps []judgeProbe) []report.Block {
+	t := report.Table{Head: []string{"probe", "kind", "verdict", "pairs", "flip rate", "interval", "shift of z", "in SD", "note"}}
 	for _, p := range sortProbes(ps) {
 		name := p.Probe
 		if p.Strength != 0 {
 			name = fmt.Sprintf("%s %g", name, p.Strength)
 		}
-		if p.N == 0 {
-			fmt.Fprintf(t, "%s\t%s\t%s\t0\t–\t–\t–\t–\n", p.Verdict, name, p.Kind)
-			continue
+		row := []string{name, p.Kind, p.Verdict, strconv.Itoa(p.N), "–", "–", "–", "–", p.Note}
+		if p.N > 0 {
+			row = []string{name, p.Kind, p.Verdict, strconv.Itoa(p.N), p.FlipRate.String(), p.CI.String(), p.Shift.String(), p.ShiftSD.String(), p.Note}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%.0f–%.0f\t%+.2f\t%+.2f\n", p.Verdict, name, p.Kind, p.N,
-			percent(float64(p.FlipRate)), 100*p.CI[0], 100*p.CI[1], p.Shift, p.ShiftSD)
+		t.Rows = append(t.Rows, row)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, p := range ps {
-		if p.Note != "" {
-			fmt.Fprintf(w, "%s: %s\n", p.Probe, printable(p.Note))
-		}
-	}
-	_, err := fmt.Fprintln(w, probeBounds)
-	return err
+	return []report.Block{t, report.Text(probeBounds)}
 }

@@ -86,6 +86,13 @@ func (p *progress) set(done int64, note string) {
 }
 
 // due tells whether a call of set would show anything.
+// outOf says how much there is to do.
+func (p *progress) outOf(total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total = total
+}
+
 func (p *progress) due() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
