@@ -74,6 +74,9 @@ run label "${common[@]}" "${named[@]}" --limit "$pairs" examples/pairs.jsonl
 run labels --min-coverage 0 "${named[@]}" --out "$out/labels.jsonl"
 run export --min-coverage 0 "${named[@]}" --format trl --out "$out/trl.jsonl"
 
+step "calibrate: how far to trust that judge, by our own labels of these pairs?"
+run calibrate --min-coverage 0 "${named[@]}" --judge "$model" --gold examples/pairs.jsonl --card "$out/judge.html"
+
 step "train: a reward model of these labels, offline"
 run train --min-coverage 0 "${named[@]}" --holdout 0.3 --out "$out/rm.safetensors"
 
@@ -89,6 +92,7 @@ cat <<TEXT
 What was made, in $out:
 $(cd "$out" && for f in critiques.jsonl revisions.jsonl labels.jsonl trl.jsonl scores.jsonl; do
     printf '  %-18s %s lines\n' "$f" "$(grep -c '' "$f")"; done
+  printf '  %-18s %s\n' judge.html "the judge's card, for a browser"
   printf '  %-18s %s kB\n' rm.safetensors $(($(wc -c <rm.safetensors) / 1000)) cai.db $(($(wc -c <cai.db) / 1000)))
 
 The figures above say how far to trust it. Where the judge is at chance, so are its
