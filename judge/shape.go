@@ -16,7 +16,8 @@ import (
 //
 // In every shape the texts are quoted and the principle's question comes at the
 // end: what stands before it is the same for all principles, and a server with
-// a prefix cache reads it once.
+// a prefix cache reads it once. Only a text that repeats the question word for
+// word reads otherwise under that principle, where it is marked as a quotation.
 type Shape struct {
 	Name  string
 	About string // what sets it apart
