@@ -65,12 +65,12 @@ func mean(margins, labels []float64, f func(m, p float64) float64) float64 {
 
 func correct(m, p float64) float64 {
 	switch {
+	case math.IsNaN(m):
+		return math.NaN()
 	case m == 0:
 		return 0.5
 	case (m > 0) == (p > 0.5):
 		return 1
-	case math.IsNaN(m):
-		return math.NaN()
 	}
 	return 0
 }
