@@ -7,6 +7,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"cai/debate"
 	"cai/judge"
 )
 
@@ -26,6 +27,7 @@ func shapeOf(c *urfave.Context) (judge.Shape, error) {
 	return s, nil
 }
 
-// shapeText names the shape of a stored judge; a dash stands for one that asks
-// no comparisons, or in words of another version.
-func shapeText(template string) string { return cmp.Or(judge.ShapeOf(template), "-") }
+// shapeText names the shape of a stored judge, or the protocol of one that hears
+// debates; a dash stands for one that asks no comparisons, or in words of another
+// version.
+func shapeText(template string) string { return cmp.Or(judge.ShapeOf(template), debate.ProtocolOf(template), "-") }

@@ -214,6 +214,13 @@ func TestTheJudgeIsKnownByItsDebates(t *testing.T) {
 		"options": {Options: map[string]string{"top_k": "3"}}, debate.Simultaneous: {Protocol: debate.Simultaneous},
 		debate.Consultancy: {Protocol: debate.Consultancy}, debate.Blind: {Protocol: debate.Blind}, debate.Full: {Protocol: debate.Full},
 	} {
+		j, err := debate.New(&stage{}, who, nil, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := debate.ProtocolOf(j.ID.Template); got != j.Settings().Protocol {
+			t.Errorf("%s: a stored judge of protocol %s is of %q", name, j.Settings().Protocol, got)
+		}
 		h := hash(s)
 		if seen[h] != "" {
 			t.Errorf("%s and %s are the same judge", name, seen[h])
@@ -225,6 +232,9 @@ func TestTheJudgeIsKnownByItsDebates(t *testing.T) {
 	}
 	if hash(debate.Settings{Protocol: debate.Blind, Rounds: 3, Words: 9, Seed: 4, Temperature: 1}) != hash(debate.Settings{Protocol: debate.Blind}) {
 		t.Error("how debates are held changes a judge that hears none")
+	}
+	if got := debate.ProtocolOf("00"); got != "" {
+		t.Errorf("an unknown hash is that of %q", got)
 	}
 	if _, err := debate.New(&stage{}, who, nil, debate.Settings{Protocol: "duel"}); err == nil || !strings.Contains(err.Error(), debate.Sequential) {
 		t.Errorf("an unknown protocol: %v", err)

@@ -104,3 +104,20 @@ func (j *Judge) TemplateHash() dataset.Hash {
 	add(asked.renderJudge(q, turns))
 	return dataset.HashOf("debate template", parts...)
 }
+
+// ProtocolOf names the protocol of a stored judge by its template hash; "" if it
+// hears no debates, or in words of another version.
+func ProtocolOf(template string) string {
+	for i := range protocols {
+		for _, shape := range judge.Shapes() {
+			j := &Judge{protocol: &protocols[i], s: Settings{Shape: shape}}
+			if j.TemplateHash().String() == template {
+				return protocols[i].name
+			}
+			if protocols[i].name != Full {
+				break // no other uses the shape
+			}
+		}
+	}
+	return ""
+}
