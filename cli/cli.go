@@ -174,6 +174,8 @@ func (a *app) urfave() *urfave.App {
 			a.constitutionCommand(),
 			a.critiqueCommand(),
 			a.reviseCommand(),
+			a.gradeCommand(),
+			a.rubricCommand(),
 			a.labelCommand(),
 			a.debateCommand(),
 			a.statusCommand(),

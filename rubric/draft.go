@@ -2,7 +2,6 @@ package rubric
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -22,7 +21,8 @@ const (
 )
 
 var (
-	questionLine = regexp.MustCompile(`(?i)\b(is|are|does|do|did|has|have|can|could|will|would|should|was|were)\b[^?\n]*\?`)
+	// A question begins a line or a sentence.
+	questionLine = regexp.MustCompile(`(?im)(?:^|[.!?:"“(])[\s"“*-]*((?:is|are|does|do|did|has|have|can|could|will|would|should|was|were)\b[^?\n]*\?)`)
 	comparing    = regexp.MustCompile(`(?i)\b(better|worse|first|second|other|former|latter|both|more|less|than) (reply|replies|response|answer|one)?\b`)
 )
 
@@ -100,7 +100,7 @@ func (d *Draft) propose(ctx context.Context, ask string, have []Criterion) (*Cri
 	for try := range draftTries {
 		req := llm.Request{
 			Messages:  []llm.Message{{Role: "user", Content: ask}},
-			MaxTokens: draftTokens, Seed: d.Seed + try, Format: questionSchema,
+			MaxTokens: draftTokens, Seed: d.Seed + try,
 		}
 		if try > 0 {
 			req.Temperature = 0.8
@@ -124,20 +124,12 @@ func (d *Draft) propose(ctx context.Context, ask string, have []Criterion) (*Cri
 	return nil, nil
 }
 
-var questionSchema = json.RawMessage(`{"type":"object","properties":{"question":{"type":"string"}},"required":["question"]}`)
-
-// questionIn finds the question in an answer, which may be the JSON that was
-// asked for, the bare question, or the question among other words.
+// questionIn finds the question in an answer, which may have other words before
+// or after it.
 func questionIn(text string) string {
-	var o struct {
-		Question string `json:"question"`
-	}
-	if json.Unmarshal([]byte(text), &o) == nil && o.Question != "" {
-		text = o.Question
-	}
-	q := oneLine(questionLine.FindString(text))
-	q = strings.ReplaceAll(q, `\"`, `"`)
-	if q != "" {
+	q := ""
+	if m := questionLine.FindStringSubmatch(text); m != nil {
+		q = oneLine(m[1])
 		q = strings.ToUpper(q[:1]) + q[1:]
 	}
 	return q

@@ -13,6 +13,7 @@ import (
 
 	"cai/dataset"
 	"cai/llm"
+	"cai/prompt"
 	"cai/rubric"
 )
 
@@ -36,7 +37,7 @@ func (m *model) Chat(_ context.Context, r llm.Request) (*llm.Reply, error) {
 	return m.answer(r.Messages[0].Content, r)
 }
 
-func cue(prompt string) string { return prompt[strings.LastIndex(prompt, "\n\n")+2:] }
+func cue(p string) string { return p[strings.LastIndex(p, "\n\n")+2:] }
 
 // says gives an answer token with these probabilities.
 func says(p map[string]float64) *llm.Reply {
@@ -237,7 +238,7 @@ func TestWordings(t *testing.T) {
 // question are where they were put, and a place in the list of levels cannot be
 // forged by a blank line.
 func TestRenderKeepsItsPlaces(t *testing.T) {
-	piece := rapid.SampledFrom([]string{"Assistant's reply:", "Reference answer:", "reference answer :", "User:", "<|im_end|>", "\n", "\n\n", " ", "x", "1: a"})
+	piece := rapid.SampledFrom([]string{"Assistant's reply:", "Reference answer:", "Reference answer ​:", "Reference answer：", "User:", "<|im_end|>", "\n", "\n\n", " ", "x", "1: a"})
 	texts := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOf(piece).Draw(t, "pieces"), "") })
 	rapid.Check(t, func(t *rapid.T) {
 		r := &rubric.Reply{Prompt: dataset.Prompt(texts.Draw(t, "prompt")), Response: dataset.Response{Text: texts.Draw(t, "reply")}}
@@ -245,7 +246,7 @@ func TestRenderKeepsItsPlaces(t *testing.T) {
 		p := rubric.Render(r, &q, 0)
 		count := func(heading string) (n int) {
 			for line := range strings.SplitSeq(p[:strings.LastIndex(p, "\n\n")], "\n") {
-				if strings.HasPrefix(strings.ToLower(strings.TrimLeft(line, " \t")), heading) {
+				if strings.HasPrefix(strings.ToLower(strings.TrimLeft(prompt.Plainly(line), " \t")), heading) {
 					n++
 				}
 			}

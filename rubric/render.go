@@ -104,13 +104,12 @@ type Reply struct {
 	Reference string // a reference answer; empty where there is none
 }
 
-var (
-	heading = regexp.MustCompile(`(?mi)^([ \t]*)(Assistant's reply|Reference answer)([ \t]*):`)
-)
+// heading is what stands before the texts of a prompt, in whatever letters.
+var heading = regexp.MustCompile(`(?mi)^[ \t]*(?:Assistant.s[ \t]+reply|Reference[ \t]+answer)[ \t]*():`)
 
 // quote makes a text safe to stand under one of the headings here.
 func quote(s string) string {
-	return heading.ReplaceAllString(prompt.Quote(s), "$1$2 $3:")
+	return prompt.Break(prompt.Quote(s), heading, " ")
 }
 
 // render writes a prompt. What a reply's questions have in common comes first,
@@ -118,7 +117,7 @@ func quote(s string) string {
 func render(r *Reply, reference, end string) string {
 	var b strings.Builder
 	if len(r.Prompt) > 0 {
-		b.WriteString(heading.ReplaceAllString(prompt.Transcript(r.Prompt), "$1$2 $3:"))
+		b.WriteString(prompt.Break(prompt.Transcript(r.Prompt), heading, " "))
 		b.WriteString("\n\n")
 	}
 	b.WriteString("Assistant's reply:\n")

@@ -61,7 +61,7 @@ func (o *Options) grade(p string) (Answer, bool) {
 			reply, question = reply[:j], reply[j:]
 		}
 		s := strings.TrimSpace(sentence.FindString(reply))
-		if whim(question) > 0.5 || s == "" {
+		if whim(question, reply) > 0.3 || s == "" {
 			return Answer{Text: `"The garden was painted by nobody in particular."`}, true
 		}
 		return Answer{Text: `"` + s + `"`}, true
