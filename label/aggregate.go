@@ -48,6 +48,20 @@ type Settings struct {
 	// σ(z/T) under [LogOdds] and σ(logit(p)/T) under [Mean]. It never changes
 	// which reply wins. 0 is 1. A share of votes has no temperature.
 	Temperature float64
+	// Map turns the log-odds of a label, once the temperature has, into better
+	// ones: a calibration. It must be odd, Map(−z) = −Map(z), since a pair has no
+	// order, and never fall. Log-odds may be infinite. nil leaves labels as they
+	// are. Parts are not turned: a map is fitted to labels, and what is right for
+	// these is too much or too little for a part.
+	Map func(z float64) float64
+	// Clamp c in (0, ½) holds P of each part within [c, 1−c] before parts are
+	// averaged, as Constitutional AI does with c = 0.4 for answers after a chain of
+	// thought, which were nearly all certain (Bai et al. 2022, arXiv 2212.08073,
+	// section 4.1). 0 is off. It makes everything beyond c the same, so that the
+	// order of certainty is lost, and c is taken from nowhere: a Map that was
+	// fitted to people's labels keeps the order and says how certain to be. Votes
+	// are not clamped.
+	Clamp float64
 	// OneOrder lets a principle count that was asked in one order only. Its
 	// position bias is then unknown and stays in the label.
 	OneOrder bool
@@ -59,6 +73,26 @@ func (set *Settings) judge(h dataset.Hash) float64 {
 		return 1
 	}
 	return set.Judges[h]
+}
+
+// lean is what a voice adds to a label, times its weight: positive for reply a, 0
+// for a tie, of the same size when the replies change places. For log-odds it is
+// z, for probabilities and votes their distance from ½.
+func (set *Settings) lean(v *voice) float64 {
+	most := math.Inf(1)
+	switch set.Rule {
+	case Mean:
+		if set.Clamp > 0 {
+			most = 0.5 - set.Clamp
+		}
+		return max(-most, min(most, v.mean-0.5))
+	case Vote:
+		return vote(v.Z) - 0.5
+	}
+	if set.Clamp > 0 {
+		most = math.Log1p(-set.Clamp) - math.Log(set.Clamp)
+	}
+	return max(-most, min(most, v.Z))
 }
 
 // cool applies the temperature to a probability.
@@ -118,8 +152,9 @@ func Aggregate(js []dataset.Judgment, set Settings) (Label, bool) {
 		}
 		l.Coverage = min(l.Coverage, v.coverage)
 		weight += w
-		sum += w * v.lean(set.Rule)
-		v.P = set.p(v.lean(set.Rule))
+		lean := set.lean(&v)
+		sum += w * lean
+		v.P = set.p(lean)
 		l.Parts = append(l.Parts, v.Part)
 		for _, j := range v.judges {
 			judges[j] = true
@@ -129,7 +164,7 @@ func Aggregate(js []dataset.Judgment, set Settings) (Label, bool) {
 		return l, false
 	}
 	l.Judges = len(judges)
-	l.P = set.p(sum / weight)
+	l.P = set.turn(sum / weight)
 	l.Margin = math.Abs(2*l.P - 1)
 	l.Bias, l.SameSlotRate = math.NaN(), math.NaN()
 	if both > 0 {
@@ -150,6 +185,21 @@ func (set *Settings) p(lean float64) float64 {
 		lean /= set.Temperature
 	}
 	return sigmoid(lean)
+}
+
+// turn gives the probability of a label, through the map.
+func (set *Settings) turn(lean float64) float64 {
+	if set.Map == nil {
+		return set.p(lean)
+	}
+	if set.Rule == Vote || set.Rule == Mean {
+		p := set.p(lean)
+		return sigmoid(set.Map(math.Log(p) - math.Log1p(-p)))
+	}
+	if set.Temperature > 0 {
+		lean /= set.Temperature
+	}
+	return sigmoid(set.Map(lean))
 }
 
 func vote(z float64) float64 {

@@ -120,7 +120,7 @@ func (s *Stats) Add(pair dataset.Hash, js []dataset.Judgment) Votes {
 			c.same += v.same
 			c.ordered++
 		}
-		w, x := s.set.Weights[v.Principle], v.lean(s.set.Rule)
+		w, x := s.set.Weights[v.Principle], s.set.lean(&v)
 		s.votes.Lean[k] = x
 		all += w * x
 		size += w * math.Abs(x)
@@ -145,7 +145,7 @@ func (s *Stats) Add(pair dataset.Hash, js []dataset.Judgment) Votes {
 // be without it.
 func (s *Stats) against(pair dataset.Hash, v *voice, whole int, all, size, weight, z float64) {
 	c := &s.sums[s.index[v.Principle]]
-	w, x := s.set.Weights[v.Principle], v.lean(s.set.Rule)
+	w, x := s.set.Weights[v.Principle], s.set.lean(v)
 	own := sign(x, math.Abs(x))
 	c.compared++
 	c.agree += agree(own, whole)

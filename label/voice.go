@@ -54,19 +54,6 @@ type voice struct {
 
 func (v *voice) counts() bool { return len(v.judges) > 0 }
 
-// lean is what the voice adds to a label, times its weight: positive for reply
-// a, 0 for a tie, of the same size when the replies change places. For log-odds
-// it is z, for probabilities and votes their distance from ½.
-func (v *voice) lean(r Rule) float64 {
-	switch r {
-	case Mean:
-		return v.mean - 0.5
-	case Vote:
-		return vote(v.Z) - 0.5
-	}
-	return v.Z
-}
-
 // voices reads one pair's judgments, by principle hash. A principle of
 // set.Weights that has a judgment is there even if it abstains.
 func voices(js []dataset.Judgment, set *Settings) []voice {
