@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -66,6 +67,47 @@ func TestADebateThatIsStoppedGoesOn(t *testing.T) {
 			t.Errorf("stopped at call %d: %d calls are counted and %d debates, want %d and 2", last, sum.Calls, sum.Debates, all-first)
 		}
 		web.Close()
+	}
+}
+
+// Over several hosts, those who argue are asked on the host of their judge.
+func TestDebatesStayOnTheirHost(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var pairs strings.Builder
+	const n = 8
+	for i := range n {
+		fmt.Fprintf(&pairs, "{\"prompt\":\"Name river %d.\",\"response_a\":\"The Nile, please.\",\"response_b\":\"A stupid table.\"}\n", i)
+	}
+	if err := os.WriteFile("pairs.jsonl", []byte(pairs.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	models := []fakeollama.Model{{Name: "judge"}, {Name: "orator"}}
+	args := []string{"debate", "--rounds", "1", "--jobs", "2", "--model", "judge", "--debater", "orator", "--quiet", "pairs.jsonl"}
+	var fakes []*fakeollama.Server
+	for range 2 {
+		fake := fakeollama.New(fakeollama.Options{Models: models})
+		web := httptest.NewServer(fake)
+		defer web.Close()
+		fakes = append(fakes, fake)
+		args = append(args, "--host", web.URL)
+	}
+	var out, errs bytes.Buffer
+	if code := Run(t.Context(), args, Env{In: strings.NewReader(""), Out: &out, Err: &errs, Principles: []byte(oneOverall)}); code != ExitOK {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	verdicts := 0
+	for i, fake := range fakes {
+		count := map[string]int{}
+		for _, r := range fake.Requests() {
+			count[r.Model]++
+		}
+		if count["orator"] != 2*count["judge"] {
+			t.Errorf("host %d: %v", i, count)
+		}
+		verdicts += count["judge"]
+	}
+	if verdicts != 2*n {
+		t.Errorf("%d verdicts, want %d", verdicts, 2*n)
 	}
 }
 

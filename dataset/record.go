@@ -164,7 +164,7 @@ type Judge struct {
 	Model    string            `json:"model"`    // the name people use
 	Digest   string            `json:"digest"`   // of the weights, where the backend tells it
 	Template string            `json:"template"` // hash of the prompt template
-	Mode     string            `json:"mode"`     // token, vote or cot
+	Mode     string            `json:"mode"`     // token, vote, cot or debate
 	Options  map[string]string `json:"options"`  // only those that change answers: not num_ctx, not num_thread
 }
 

@@ -22,7 +22,7 @@
 // # Looking inside
 //
 // The file is made to be opened with the sqlite3 shell: the views labels,
-// label_summary and sources show what people ask for, with hashes in
+// label_summary, debates and sources show what people ask for, with hashes in
 // hexadecimal. Tables are described in migrations/*.sql, beside the code.
 //
 //	sqlite3 -readonly cai.db 'SELECT p_a, chosen_text FROM labels ORDER BY abs(z) DESC LIMIT 5'
