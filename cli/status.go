@@ -129,6 +129,9 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 func (a *app) printStatus(s *statusJSON) {
 	fmt.Fprintf(a.Out, "%s: %s\n%d prompts, %d responses, %d pairs, %d judgments, %d critiques, %d revisions, %d failed\n",
 		printable(s.Path), bytesText(s.Bytes), s.Prompts, s.Responses, s.Pairs, s.Judgments, s.Critiques, s.Revisions, s.Failed)
+	if s.Grades > 0 {
+		fmt.Fprintf(a.Out, "%d grades\n", s.Grades)
+	}
 	if s.Embeddings > 0 {
 		fmt.Fprintf(a.Out, "%d embeddings\n", s.Embeddings)
 	}

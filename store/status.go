@@ -61,6 +61,7 @@ type Status struct {
 	Judgments  int64          `json:"judgments"`
 	Critiques  int64          `json:"critiques"`
 	Revisions  int64          `json:"revisions"`
+	Grades     int64          `json:"grades"`
 	Answers    int64          `json:"answers"`
 	Embeddings int64          `json:"embeddings"`
 	Failed     int64          `json:"failed"`
@@ -82,8 +83,9 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		SELECT (SELECT user_version FROM pragma_user_version),
 		       (SELECT count(*) FROM prompts), (SELECT count(*) FROM responses), (SELECT count(*) FROM pairs),
 		       (SELECT count(*) FROM judgments), (SELECT count(*) FROM critiques), (SELECT count(*) FROM revisions),
-		       (SELECT count(*) FROM answers), (SELECT count(*) FROM failures), (SELECT count(*) FROM embeddings)`).
-		Scan(&st.Schema, &st.Prompts, &st.Responses, &st.Pairs, &st.Judgments, &st.Critiques, &st.Revisions, &st.Answers, &st.Failed, &st.Embeddings)
+		       (SELECT count(*) FROM answers), (SELECT count(*) FROM failures), (SELECT count(*) FROM embeddings),
+		       (SELECT count(*) FROM grades)`).
+		Scan(&st.Schema, &st.Prompts, &st.Responses, &st.Pairs, &st.Judgments, &st.Critiques, &st.Revisions, &st.Answers, &st.Failed, &st.Embeddings, &st.Grades)
 	if err != nil {
 		return st, s.failed("count what is in the store", err)
 	}
