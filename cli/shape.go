@@ -30,4 +30,6 @@ func shapeOf(c *urfave.Context) (judge.Shape, error) {
 // shapeText names the shape of a stored judge, or the protocol of one that hears
 // debates; a dash stands for one that asks no comparisons, or in words of another
 // version.
-func shapeText(template string) string { return cmp.Or(judge.ShapeOf(template), debate.ProtocolOf(template), "-") }
+func shapeText(template string) string {
+	return cmp.Or(judge.ShapeOf(template), debate.ProtocolOf(template), "-")
+}
