@@ -32,8 +32,9 @@ func (a *app) calibrateCommand() *urfave.Command {
 			"Krippendorff's alpha with the annotators, the human ceiling (an annotator, and the\n" +
 			"judge, against the majority of the others), log loss, Brier score in parts, ECE in 15\n" +
 			"bins of equal mass and less its bias, position bias, length bias beyond the gold's own,\n" +
-			"flip rate on repetition (--repeat), coverage, and how often the first reply wins,\n" +
-			"corrected for the judge's errors (Rogan-Gladen). Intervals are 95 %, by prompt.\n\n" +
+			"flip rate on repetition (--repeat), coverage, and with --apply how often the first reply\n" +
+			"wins on pairs without labels, corrected for the judge's errors (Rogan-Gladen; interval\n" +
+			"of Lang and Reiczigel). Other intervals are 95 %, bootstrapped by prompt.\n\n" +
 			"A temperature and an isotonic map of the log-odds, both odd, are fitted in five folds\n" +
 			"by prompt; their figures are out of fold. The one with the smaller log loss, or that of\n" +
 			"--map, is kept in the database for labels of the same judge, principles and rule:\n" +
@@ -47,6 +48,7 @@ func (a *app) calibrateCommand() *urfave.Command {
 			"judges {judges: […], paired: […]}.\n" + exitHelp,
 		Flags: slices.Concat([]urfave.Flag{
 			&urfave.StringSliceFlag{Name: "gold", Usage: "pairs that people labelled; repeated for more (`FILE`)"},
+			&urfave.StringSliceFlag{Name: "apply", Usage: "pairs without labels: how often the first reply wins there, corrected for the judge's errors on the gold (`FILE`)"},
 			&urfave.StringFlag{Name: "card", Usage: "write the judge's card to `FILE`: .md, .json or .html"},
 			requireFlag("kappa>=0.4"),
 			&urfave.BoolFlag{Name: "drift", Usage: "compare with the same judge on other weights of its model"},
@@ -92,6 +94,8 @@ type judgeCard struct {
 	eval.Card
 	Drift  *driftJSON   `json:"drift,omitempty"`
 	Probes []judgeProbe `json:"probes,omitempty"`
+	// Rates are how often the first reply wins in the files of --apply.
+	Rates []rateJSON `json:"rates,omitempty"`
 }
 
 // driftJSON compares a judge with itself on other weights. The first is the
@@ -105,6 +109,14 @@ type driftJSON struct {
 	AgreementCI eval.Interval `json:"agreement_ci"`
 	eval.Paired
 	Drifted bool `json:"drifted"` // the interval of delta does not hold 0
+}
+
+// rateJSON is how often the first reply of a file's pairs wins.
+type rateJSON struct {
+	File      string `json:"file"`
+	N         int    `json:"n"`
+	Abstained int    `json:"abstained"`
+	eval.Prevalence
 }
 
 type pairedJSON struct {
@@ -214,7 +226,7 @@ func (k *calibration) judges() ([]*measured, error) {
 		return k.stored()
 	}
 	l := k.app.newLabelRun(k.c)
-	l.files = k.files
+	l.files = k.all()
 	k.run = l
 	mode, err := l.prepare()
 	if err != nil {
@@ -235,6 +247,9 @@ func (k *calibration) judges() ([]*measured, error) {
 	p := &panel{}
 	return []*measured{{panel: p}}, p.add(info, 1)
 }
+
+// all is the gold and the pairs that are to be counted.
+func (k *calibration) all() []string { return slices.Concat(k.files, k.c.StringSlice("apply")) }
 
 func (k *calibration) info(judge dataset.Hash) (store.JudgeInfo, error) {
 	all, err := k.store.Judges(k.c.Context)
@@ -262,7 +277,7 @@ func (k *calibration) stored() ([]*measured, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := a.inputFiles(c, k.files)
+	in, err := a.inputFiles(c, k.all())
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +325,13 @@ func (k *calibration) measure(m *measured) error {
 	if m.card.N == 0 {
 		return hinted(errors.New("no pair of the gold says which reply is better"), "gold needs labels: see cai calibrate --help")
 	}
+	for _, file := range c.StringSlice("apply") {
+		rate, err := k.rate(ctx, m, file)
+		if err != nil {
+			return err
+		}
+		m.card.Rates = append(m.card.Rates, rate)
+	}
 	if c.Bool("drift") {
 		if m.card.Drift, err = k.drift(ctx, m); err != nil {
 			return err
@@ -323,14 +345,43 @@ func (k *calibration) measure(m *measured) error {
 	return k.keep(ctx, m)
 }
 
-// trials reads what the judges of a panel made of the gold.
-func (k *calibration) trials(ctx context.Context, p *panel) ([]eval.Trial, error) {
+// rate counts the pairs of a file that its first reply wins.
+func (k *calibration) rate(ctx context.Context, m *measured, file string) (rateJSON, error) {
+	r, wins := rateJSON{File: file}, 0
+	f, set := k.filter(m.panel)
+	f.Source = file
+	for j, err := range k.store.Judged(ctx, f) {
+		if err != nil {
+			return r, err
+		}
+		l, ok := label.Aggregate(j.Judgments, set)
+		if !ok || l.P == 0.5 {
+			r.Abstained++
+			continue
+		}
+		r.N++
+		if (l.P > 0.5) != j.Swapped[0] {
+			wins++
+		}
+	}
+	r.Prevalence = m.card.Rate(wins, r.N)
+	return r, nil
+}
+
+// filter finds what a panel judged under the principles, and how it is read.
+func (k *calibration) filter(p *panel) (store.Filter, label.Settings) {
 	set := k.set
 	set.Judges = p.byHash()
 	f := store.Filter{Judge: p.judges[0].Hash, Pool: p.others()}
 	for i := range k.principles {
 		f.Principles = append(f.Principles, k.principles[i].Hash())
 	}
+	return f, set
+}
+
+// trials reads what the judges of a panel made of the gold.
+func (k *calibration) trials(ctx context.Context, p *panel) ([]eval.Trial, error) {
+	f, set := k.filter(p)
 	var out []eval.Trial
 	seen := map[dataset.Hash]bool{}
 	for _, file := range k.files {

@@ -240,9 +240,10 @@ func (k *judgeCard) blocks(doc *report.Document) {
 	row(&biases, fmt.Sprintf("flip rate, %d repetitions (Wilson)", k.Repeats), k.FlipRate, &k.FlipCI)
 	row(&biases, "coverage, mean of the pairs' smallest", k.Coverage, nil)
 	row(&biases, "seconds a pair", k.Seconds, nil)
-	p := k.Prevalence
-	row(&biases, "first reply wins, as judged", p.Apparent, nil)
-	row(&biases, "  corrected for the judge's errors (Lang-Reiczigel)", p.Estimate, &p.CI)
+	for _, r := range k.Rates {
+		row(&biases, fmt.Sprintf("first reply wins in %s, %d pairs, as judged", r.File, r.N), r.Apparent, nil)
+		row(&biases, "  corrected for the judge's errors (Lang-Reiczigel)", r.Estimate, &r.CI)
+	}
 	add(biases)
 	if len(k.Probes) > 0 {
 		add(probeBlocks(k.Probes)...)

@@ -69,9 +69,16 @@ type Card struct {
 	Repeats  int      `json:"repeats"`
 	Coverage Figure   `json:"coverage"` // mean
 	Seconds  Figure   `json:"seconds_per_pair"`
-	// Prevalence is how often the first reply wins by the judge, corrected.
-	Prevalence Prevalence `json:"prevalence"`
+	// Prevalence is how often the first reply wins by the judge, corrected. On the
+	// gold itself that is the gold's own rate; see [Card.Rate].
+	Prevalence          Prevalence `json:"prevalence"`
+	sensitive, specific Counted
 }
+
+// Rate corrects how often a side wins on pairs without labels, k of n by the
+// judge, for the errors that it makes on the gold. The gold's sides are in an
+// arbitrary order, and so sensitivity and specificity are those of either side.
+func (c *Card) Rate(k, n int) Prevalence { return RoganGladen(Counted{k, n}, c.sensitive, c.specific) }
 
 // Quality says how well probabilities are calibrated.
 type Quality struct {
@@ -300,7 +307,8 @@ func (c *Card) biases(all, counted *gold, o Options) {
 	}
 	c.LengthDetail = MeasureLengthBias(choices, counted.p, lengths, counted.clusters)
 	c.LengthBias = c.LengthDetail.Beyond.Estimate
-	c.Prevalence = RoganGladen(positive, sensitive, specific)
+	c.sensitive, c.specific = sensitive, specific
+	c.Prevalence = c.Rate(positive.K, positive.N)
 }
 
 func (c *Counted) add(yes bool) {

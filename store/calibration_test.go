@@ -38,6 +38,9 @@ func TestVotesComeBackForA(t *testing.T) {
 			if !cmp.Equal(got.Votes, want, cmpopts.EquateNaNs()) {
 				t.Errorf("votes %v, want %v", got.Votes, want)
 			}
+			if len(got.Swapped) != 1 || got.Swapped[0] != p.Key().Swapped {
+				t.Errorf("swapped %v, want %v", got.Swapped, p.Key().Swapped)
+			}
 		}
 	}
 }

@@ -50,6 +50,8 @@ type Judged struct {
 	// Sources are the places where the pair was found: those of the filter's
 	// file, or of every file.
 	Sources []dataset.Source
+	// Swapped tells for each source whether its first reply is B.
+	Swapped []bool
 	// P is the probability that A is better as these sources say, their mean
 	// where they differ, NaN where none says anything.
 	P float64
@@ -292,7 +294,7 @@ func (s *Store) judgmentsOf(ctx context.Context, judge int64, hash dataset.Hash,
 
 func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID map[int64]*Judged) error {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT s.pair, f.name, s.line, s.sub, ifnull(s.record, ''), ifnull(s.extra, ''), s.p_a, ifnull(s.votes, '')
+		SELECT s.pair, f.name, s.line, s.sub, ifnull(s.record, ''), ifnull(s.extra, ''), s.p_a, ifnull(s.votes, ''), s.swapped
 		FROM source_rows s JOIN files f ON f.import = s.import
 		WHERE s.pair IN `+in+` AND (?1 = 0 OR s.import = ?1)
 		ORDER BY s.pair, f.id, s.seq`, imp)
@@ -305,8 +307,9 @@ func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID ma
 		var id int64
 		var src dataset.Source
 		var extra, votes string
+		var swapped bool
 		var p sql.NullFloat64
-		if err := rows.Scan(&id, &src.File, &src.Line, &src.Sub, &src.ID, &extra, &p, &votes); err != nil {
+		if err := rows.Scan(&id, &src.File, &src.Line, &src.Sub, &src.ID, &extra, &p, &votes, &swapped); err != nil {
 			return err
 		}
 		if extra != "" {
@@ -315,7 +318,7 @@ func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID ma
 			}
 		}
 		j := byID[id]
-		j.Sources = append(j.Sources, src)
+		j.Sources, j.Swapped = append(j.Sources, src), append(j.Swapped, swapped)
 		given, err := decodeVotes(votes)
 		if err != nil {
 			return fmt.Errorf("%s:%d: the stored votes %q: %w", src.File, src.Line, votes, err)
