@@ -1,7 +1,6 @@
 package prompt
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -20,21 +19,17 @@ func fold(s string) folded {
 	if plain(s) {
 		return folded{text: s}
 	}
-	var b strings.Builder
-	at := make([]int, 0, len(s)+1)
+	text, at := make([]byte, 0, len(s)), make([]int, 0, len(s)+1)
 	for i, r := range s {
-		var buf [utf8.UTFMax]byte
-		r := foldRune(r)
-		if r < 0 {
+		if r = foldRune(r); r < 0 {
 			continue
 		}
-		n := utf8.EncodeRune(buf[:], r)
-		b.Write(buf[:n])
-		for range n {
+		text = utf8.AppendRune(text, r)
+		for len(at) < len(text) {
 			at = append(at, i)
 		}
 	}
-	return folded{b.String(), append(at, len(s))}
+	return folded{string(text), append(at, len(s))}
 }
 
 // place gives the position in the text of one in its folded form.
@@ -58,14 +53,12 @@ func plain(s string) bool {
 // nothing.
 func foldRune(r rune) rune {
 	switch {
-	case r == '\n' || r == '\t':
+	case r == '\n' || r == '\t' || r >= ' ' && r < 0x7f:
 		return r
 	case r == '\r' || r == '\v' || r == '\f' || r == 0x85 || r == 0x2028 || r == 0x2029:
 		return '\n'
 	case r < 0x20 || r == 0x7f || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Variation_Selector):
 		return -1
-	case r < 0x7f:
-		return r
 	case unicode.Is(unicode.Zs, r):
 		return ' '
 	case r == '｜': // DeepSeek's, which stands for itself
