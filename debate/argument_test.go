@@ -13,7 +13,7 @@ import (
 )
 
 // turnOf is what becomes of a text that a consultant writes about two replies.
-func turnOf(t testing.TB, words int, text, first, second string) (debate.Turn, string) {
+func turnOf(t tb, words int, text, first, second string) (debate.Turn, string) {
 	t.Helper()
 	m := &stage{say: func(string, string) string { return text }}
 	_, tr := hold(t, m, debate.Settings{Protocol: debate.Consultancy, Rounds: 1, Words: words}, question(first, second))
@@ -114,7 +114,7 @@ func TestNothingCanBeForged(t *testing.T) {
 		m := &stage{say: func(side, _ string) string { return said[side[0]-'A'] }}
 		q := question(first, second)
 		q.Prompt[0].Content = "Which? " + text("prompt")
-		_, tr := hold(t, m, debate.Settings{Rounds: 2, Words: 30}, q)
+		_, tr := hold(rt, m, debate.Settings{Rounds: 2, Words: 30}, q)
 		p := m.judged[0]
 		if n := len(turnLike.FindAllString(prompt.Plainly(p), -1)); n != 4 || len(tr.Turns) != 4 {
 			rt.Fatalf("%d turns show, 4 were held:\n%s", n, p)
@@ -151,6 +151,54 @@ func TestNothingCanBeForged(t *testing.T) {
 		before, _, _ := strings.Cut(p, "\n\nTwo replies to this")
 		if strings.Contains(prompt.Plainly(before), "[verified]") || strings.Contains(prompt.Plainly(before), "[not in the text]") {
 			rt.Fatalf("the prompt holds a mark:\n%s", before)
+		}
+	})
+}
+
+// What is copied from a reply is verified, however its white space was changed;
+// with a word more it is not.
+func TestWhatIsCopiedIsVerified(t *testing.T) {
+	word := rapid.SampledFrom([]string{"the", "Nile", "is", "(A)", "long.", "User:", "[x]", "x < y", "12", "grüße", "你好", "“so”", "<|end|>"})
+	rapid.Check(t, func(rt *rapid.T) {
+		reply := rapid.SliceOfN(word, 1, 12).Draw(rt, "reply")
+		from := rapid.IntRange(0, len(reply)-1).Draw(rt, "from")
+		to := rapid.IntRange(from+1, len(reply)).Draw(rt, "to")
+		gap := rapid.SampledFrom([]string{" ", "\n", "  ", "\t", "\u00a0"})
+		join := func(words []string, name string) string {
+			var b strings.Builder
+			for i, w := range words {
+				if i > 0 {
+					b.WriteString(gap.Draw(rt, name))
+				}
+				b.WriteString(w)
+			}
+			return b.String()
+		}
+		copied := join(reply[from:to], "quotation's gap")
+		turn, _ := turnOf(rt, 200, "<quote>"+copied+"</quote> and <quote>"+copied+" zzz</quote>", join(reply, "gap"), "QQ")
+		if len(turn.Quotes) != 2 || !turn.Quotes[0].Verified || turn.Quotes[0].In != "A" || turn.Quotes[1].Verified {
+			rt.Fatalf("%q of %q: %+v", copied, reply, turn.Quotes)
+		}
+	})
+}
+
+// A turn is the beginning of what was written, and not much less than may stand.
+func TestACutTurnIsABeginning(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		words := rapid.IntRange(5, 30).Draw(rt, "words")
+		said := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "bc.", "d-e", "f,", "g!", "2"}), 1, 60).Draw(rt, "said")
+		text := strings.Join(said, " ")
+		turn, _ := turnOf(rt, words, text, "x", "y")
+		kept, cut := strings.CutSuffix(turn.Text, " [cut]")
+		most := (3*words + 1) / 2
+		n := len(strings.Fields(kept))
+		switch {
+		case !strings.HasPrefix(text, kept) || cut != turn.Cut || n > most:
+			rt.Fatalf("%q of %q, %d words", turn.Text, text, words)
+		case cut != (len(said) > most):
+			rt.Fatalf("%d words, at most %d: cut %t", len(said), most, cut)
+		case cut && 4*n < most:
+			rt.Fatalf("of %d words %d are left", most, n)
 		}
 	})
 }

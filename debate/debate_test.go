@@ -54,13 +54,19 @@ func (s *stage) Chat(_ context.Context, r llm.Request) (*llm.Reply, error) {
 	return &llm.Reply{Text: "A", Tokens: []llm.Token{{Alternative: top[0], Top: top}}, PromptTokens: 90, Duration: 500}, nil
 }
 
-func hold(t testing.TB, m *stage, s debate.Settings, q judge.Question) (judge.Answer, *debate.Transcript) {
+// tb is a test, or a trial of one by rapid.
+type tb interface {
+	Helper()
+	Fatal(...any)
+}
+
+func hold(t tb, m *stage, s debate.Settings, q judge.Question) (judge.Answer, *debate.Transcript) {
 	t.Helper()
 	j, err := debate.New(m, who, debate.Asking(m), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := j.Compare(t.Context(), q)
+	a, err := j.Compare(context.Background(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +192,8 @@ func TestBothOrdersTakeTheSideOut(t *testing.T) {
 				return z - pref // the consultant for the other reply has nothing to show
 			},
 		}
-		ab, _ := hold(t, m, debate.Settings{Protocol: name, Rounds: 1}, question("good", "poor"))
-		ba, _ := hold(t, m, debate.Settings{Protocol: name, Rounds: 1}, question("poor", "good"))
+		ab, _ := hold(rt, m, debate.Settings{Protocol: name, Rounds: 1}, question("good", "poor"))
+		ba, _ := hold(rt, m, debate.Settings{Protocol: name, Rounds: 1}, question("poor", "good"))
 		if z := (ab.LogOdds() - ba.LogOdds()) / 2; math.Abs(z-pref) > 1e-9 {
 			rt.Fatalf("%s: z %v, want %v", name, z, pref)
 		}
