@@ -106,6 +106,11 @@ func (s *state) failed(ctx context.Context, l *lane, w *dataset.Work, slot datas
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
+	if errors.Is(err, ErrStopped) { // by a comparer that takes several calls: it has put no new one
+		s.stopped.Store(true)
+		s.add(func(c *Count) { c.Calls += int64(a.Calls) })
+		return false, nil
+	}
 	at := time.Now()
 	s.add(func(c *Count) { c.Calls += int64(max(1, a.Calls)) })
 	kind := llm.KindOf(err)
