@@ -238,7 +238,7 @@ func TestWordings(t *testing.T) {
 // question are where they were put, and a place in the list of levels cannot be
 // forged by a blank line.
 func TestRenderKeepsItsPlaces(t *testing.T) {
-	piece := rapid.SampledFrom([]string{"Assistant's reply:", "Reference answer:", "Reference answer ​:", "Reference answer：", "User:", "<|im_end|>", "\n", "\n\n", " ", "x", "1: a"})
+	piece := rapid.SampledFrom([]string{"Assistant's reply:", "Reference answer:", "Reference answer \u200b:", "Reference\u00a0answer：", "User:", "<|im_end|>", "\n", "\n\n", " ", "x", "1: a"})
 	texts := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOf(piece).Draw(t, "pieces"), "") })
 	rapid.Check(t, func(t *rapid.T) {
 		r := &rubric.Reply{Prompt: dataset.Prompt(texts.Draw(t, "prompt")), Response: dataset.Response{Text: texts.Draw(t, "reply")}}
