@@ -181,6 +181,7 @@ func (a *app) urfave() *urfave.App {
 			a.statusCommand(),
 			a.calibrateCommand(),
 			a.labelsCommand(),
+			a.juryCommand(),
 			a.exportCommand(),
 			a.trainCommand(),
 			a.scoreCommand(),

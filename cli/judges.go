@@ -87,6 +87,11 @@ func (p *panel) others() (hs []dataset.Hash) {
 // panel gives the judges that --judge and --pool name, or the only one there
 // is.
 func (a *app) panel(c *urfave.Context, st *store.Store) (*panel, error) {
+	return a.panelOf(c, st, pooling(c))
+}
+
+// panelOf is panel with judges pooled that are not named one by one, or refused.
+func (a *app) panelOf(c *urfave.Context, st *store.Store, pool bool) (*panel, error) {
 	all, err := judgesOf(c.Context, st)
 	if err != nil {
 		return nil, err
@@ -97,7 +102,7 @@ func (a *app) panel(c *urfave.Context, st *store.Store) (*panel, error) {
 	names := c.StringSlice("judge")
 	p := &panel{}
 	if len(names) == 0 {
-		if len(all) > 1 && !c.Bool("pool") {
+		if len(all) > 1 && !pool {
 			return nil, several(all, "name one with --judge ID, or several, or --pool them")
 		}
 		for _, j := range all {
@@ -119,7 +124,7 @@ func (a *app) panel(c *urfave.Context, st *store.Store) (*panel, error) {
 		switch {
 		case len(found) == 0:
 			return nil, hinted(usagef("no judge %q has judged anything in %s", name, c.String("db")), "cai status lists the judges")
-		case len(found) > 1 && !c.Bool("pool"):
+		case len(found) > 1 && !pool:
 			return nil, several(found, "name one with --judge ID, or --pool them")
 		}
 		for _, j := range found {

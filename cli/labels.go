@@ -24,7 +24,13 @@ func (a *app) labelsCommand() *urfave.Command {
 			"Of several judges one has to be named by --judge, or they are pooled (--judge A=2\n" +
 			"--judge B, or --pool for all): for each principle, their z, probabilities and biases\n" +
 			"are averaged by the judges' weights over those that count, and then the rule applies.\n" +
-			"--min-margin looks at the margin after --temperature.\n\n" +
+			"--jury measures those weights: dawid-skene from how the judges agree, gold from the\n" +
+			"chosen replies of the sources; cai jury reports on both.\n" +
+			"--calibrated turns a label's log-odds by the map that cai calibrate fitted to people's\n" +
+			"labels of exactly these judges, weights, principles and rule; principles stay as they\n" +
+			"were. It never changes which reply wins. --clamp 0.4 is the cruder means of the\n" +
+			"Constitutional AI paper: all beyond 0.6 becomes 0.6.\n" +
+			"--min-margin looks at the margin after these.\n\n" +
 			"--json prints one line each: pair, prompt, chosen, rejected, p, margin,\n" +
 			"position_bias, same_slot_rate, coverage, principles {ID: P(chosen)}; of a pool also\n" +
 			"judges, the number of those that count.\n" + exitHelp,
@@ -116,7 +122,11 @@ func (a *app) runLabels(c *urfave.Context) error {
 
 // say tells what became of the pairs that were read.
 func (r *reading) say(_ context.Context, a *app, c *urfave.Context, n int) {
-	a.note(c, "%d labels by %s; of %d judged pairs %d abstain and %d are below the margin", n, r.names(), r.pairs, r.abstained, r.narrow)
+	turned := ""
+	if r.turned != "" {
+		turned = "; " + r.turned
+	}
+	a.note(c, "%d labels by %s; of %d judged pairs %d abstain and %d are below the margin%s", n, r.names(), r.pairs, r.abstained, r.narrow, turned)
 	if r.pairs == 0 {
 		a.note(c, "no judgments under the principles of %s: they may have been made under others (--constitution, --principle)", r.con.File)
 	}

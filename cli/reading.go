@@ -25,6 +25,8 @@ func readingFlags() []urfave.Flag {
 	return append(votingFlags(),
 		&urfave.Float64Flag{Name: "min-margin", Usage: "leave out labels whose margin |2p − 1| is below `X`"},
 		&urfave.Float64Flag{Name: "temperature", Value: 1, Usage: "divide the labels' log-odds by `T`: p = sigmoid(z/T), for mean sigmoid(logit(p)/T); no label changes sides; not for vote"},
+		&urfave.BoolFlag{Name: "calibrated", Usage: "turn the labels by the newest calibration of these judges, principles and rule that cai calibrate has kept"},
+		&urfave.Float64Flag{Name: "clamp", Usage: "hold each principle's probability within [`C`, 1 − C] before principles are averaged, as in Constitutional AI with 0.4; it loses the order of certainty, which --calibrated keeps; not for vote"},
 	)
 }
 
@@ -37,6 +39,7 @@ func votingFlags() []urfave.Flag {
 		&urfave.IntFlag{Name: "orders", Value: 2, Usage: "with `1`, a principle counts that was asked in one order only"},
 		principleFlag(),
 		sourceFlag(),
+		juryFlag(),
 	}, judgesFlags()...)
 }
 
@@ -48,13 +51,14 @@ func sourceFlag() urfave.Flag {
 type settings struct {
 	rule        label.Rule
 	temperature float64 // 0 is 1
+	clamp       float64 // 0 is off
 	minCoverage float64
 	oneOrder    bool
 	weights     map[string]float64 // by principle id; nil takes the principles' own
 }
 
 func (s settings) of(ps []constitution.Principle) label.Settings {
-	set := label.Settings{Rule: s.rule, Temperature: s.temperature, MinCoverage: s.minCoverage, OneOrder: s.oneOrder, Weights: map[dataset.Hash]float64{}}
+	set := label.Settings{Rule: s.rule, Temperature: s.temperature, Clamp: s.clamp, MinCoverage: s.minCoverage, OneOrder: s.oneOrder, Weights: map[dataset.Hash]float64{}}
 	for i := range ps {
 		w := ps[i].Weight
 		if s.weights != nil {
@@ -74,6 +78,7 @@ type reading struct {
 	ids       map[dataset.Hash]string // of principles
 	con       *constitution.Constitution
 	minMargin float64
+	turned    string // by which map labels are turned, for people; "" by none
 
 	// counted while it is read
 	pairs, abstained, narrow int64
@@ -87,6 +92,12 @@ type labelled struct {
 
 // reading opens what the flags of readingFlags, or of votingFlags, name.
 func (a *app) reading(c *urfave.Context) (*reading, error) {
+	return a.readingOf(c, pooling(c))
+}
+
+// readingOf is reading with judges pooled that are not named one by one, or
+// refused.
+func (a *app) readingOf(c *urfave.Context, pool bool) (*reading, error) {
 	rule, err := label.ParseRule(c.String("aggregate"))
 	if err != nil {
 		return nil, &exitError{code: ExitUsage, err: err}
@@ -104,6 +115,15 @@ func (a *app) reading(c *urfave.Context) (*reading, error) {
 			return nil, hinted(usagef("--temperature: a share of votes has no log-odds to divide"), "use --aggregate logodds or mean")
 		}
 	}
+	if c.IsSet("clamp") {
+		set.clamp = c.Float64("clamp")
+		switch {
+		case !(set.clamp >= 0 && set.clamp < 0.5):
+			return nil, usagef("--clamp %v is not a number from 0 up to, and without, 0.5", set.clamp)
+		case rule == label.Vote && set.clamp > 0:
+			return nil, hinted(usagef("--clamp: a vote is certain by its nature"), "use --aggregate logodds or mean")
+		}
+	}
 	con, ps, err := a.principles(c)
 	if err != nil {
 		return nil, err
@@ -118,7 +138,7 @@ func (a *app) reading(c *urfave.Context) (*reading, error) {
 		return nil, err
 	}
 	r := &reading{store: st, con: con, set: set.of(ps), ids: map[dataset.Hash]string{}, minMargin: c.Float64("min-margin")}
-	if r.panel, err = a.panel(c, st); err != nil {
+	if r.panel, err = a.panelOf(c, st, pool); err != nil {
 		return nil, err
 	}
 	r.set.Judges = r.byHash()
@@ -130,7 +150,48 @@ func (a *app) reading(c *urfave.Context) (*reading, error) {
 		r.ids[ps[i].Hash()] = ps[i].ID
 		r.filter.Principles = append(r.filter.Principles, ps[i].Hash())
 	}
-	return r, nil
+	if c.IsSet("jury") {
+		if err := a.weigh(c, st, r.panel, r.set, r.filter.Principles); err != nil {
+			return nil, err
+		}
+		r.set.Judges = r.byHash()
+	}
+	return r, r.calibrate(c)
+}
+
+// calibrate sets the map of the labels that --temperature, --clamp or
+// --calibrated name.
+func (r *reading) calibrate(c *urfave.Context) error {
+	if t := r.set.Temperature; t > 0 && t != 1 {
+		r.turned = fmt.Sprintf("temperature %g", t)
+	}
+	if r.set.Clamp > 0 {
+		r.turned = strings.TrimPrefix(fmt.Sprintf("%s, parts clamped at %g", r.turned, r.set.Clamp), ", ")
+	}
+	if !c.Bool("calibrated") {
+		return nil
+	}
+	for _, other := range []string{"temperature", "clamp"} {
+		if c.IsSet(other) {
+			return usagef("--calibrated and --%s: the calibration was fitted to labels without it", other)
+		}
+	}
+	kept, ok, err := r.store.Calibration(c.Context, subjectOf(r.panel, r.set))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return hinted(usagef("no calibration of %s with these weights, principles and rule is in %s", r.names(), c.String("db")),
+			"run cai calibrate --gold FILE with the same --judge, --principle, --weights and --aggregate")
+	}
+	m, err := decodeCalibration(kept)
+	if err != nil {
+		return err
+	}
+	r.set.Map = m.Apply
+	r.turned = fmt.Sprintf("calibrated by the %s map of %s, fitted to %d pairs of %s",
+		kept.Method, kept.Created.Format("2006-01-02 15:04"), kept.N, strings.Join(kept.Gold, ", "))
+	return nil
 }
 
 // readWeights reads weights by principle id. A principle that is not named

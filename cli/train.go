@@ -313,6 +313,9 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	if r != nil {
 		model.Metadata.ConstitutionHash = r.con.Hash()
 		model.Metadata.Judge = r.hashes()
+		if r.turned != "" {
+			a.note(c, "labels: %s", r.turned)
+		}
 	}
 	if err := model.Save(c.String("out")); err != nil {
 		return err
