@@ -27,7 +27,7 @@ func (a *app) calibrateCommand() *urfave.Command {
 			"of \"a\", \"b\" or \"tie\" of one or several annotators, or any preference format. The\n" +
 			"model of --model judges what the database does not hold of them yet, as cai label does\n" +
 			"and with its options; with --judge, stored judges are measured and nothing is asked,\n" +
-			"several of them side by side, or as one with --pool.\n\n" +
+			"several of them side by side, or as one with --pool or --jury.\n\n" +
 			"Figures: accuracy beside null baselines, Cohen's kappa (weighted with ties as a class),\n" +
 			"Krippendorff's alpha with the annotators, the human ceiling (an annotator, and the\n" +
 			"judge, against the majority of the others), log loss, Brier score in parts, ECE in 15\n" +
@@ -60,6 +60,7 @@ func (a *app) calibrateCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "aggregate", Value: string(label.LogOdds), Usage: "how principles become one label: logodds, mean or vote (`RULE`)"},
 			&urfave.StringFlag{Name: "weights", Usage: "weights by principle id, TOML or JSON, instead of the constitution's (`FILE`)"},
 			&urfave.Int64Flag{Name: "bootstrap-seed", Usage: "seed of the intervals (`N`)"},
+			juryFlag(),
 		}, judgesFlags(), askFlags(), spreadFlags(), inputFlags()),
 		Action: a.runCalibrate,
 	}
@@ -198,7 +199,7 @@ func (k *calibration) check() error {
 	if c.Int("probes") == 0 && (c.Int("own") > 0 || c.String("author") != "") {
 		return usagef("--own and --author belong to --probes")
 	}
-	stored := c.IsSet("judge") || c.Bool("pool")
+	stored := c.IsSet("judge") || pooling(c)
 	if stored && (c.Int("repeat") > 0 || c.Int("probes") > 0) {
 		return hinted(usagef("--repeat and --probes ask the model, and --judge asks nothing"), "leave out --judge and name the model with --model")
 	}
@@ -222,7 +223,7 @@ func (k *calibration) check() error {
 // judges gives the judges to be measured: those that --judge names, or that of
 // --model, which is asked what it has not said yet.
 func (k *calibration) judges() ([]*measured, error) {
-	if k.c.IsSet("judge") || k.c.Bool("pool") {
+	if k.c.IsSet("judge") || pooling(k.c) {
 		return k.stored()
 	}
 	l := k.app.newLabelRun(k.c)
@@ -288,7 +289,13 @@ func (k *calibration) stored() ([]*measured, error) {
 			return nil, err
 		}
 	}
-	if c.Bool("pool") {
+	if c.IsSet("jury") {
+		f, set := k.filter(p)
+		if err := a.weigh(c, st, p, set, f.Principles); err != nil {
+			return nil, err
+		}
+	}
+	if pooling(c) {
 		return []*measured{{panel: p}}, nil
 	}
 	var out []*measured
