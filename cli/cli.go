@@ -187,6 +187,7 @@ func (a *app) urfave() *urfave.App {
 			a.scoreCommand(),
 			a.explainCommand(),
 			a.evalCommand(),
+			a.serveCommand(),
 		},
 		Action: func(c *urfave.Context) error {
 			if c.NArg() == 0 {
