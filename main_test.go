@@ -68,7 +68,7 @@ type server struct {
 
 // fake runs a fake Ollama for one script, which finds it by OLLAMA_HOST.
 //
-//	fake start [-fault NAME [-from N] [-to N]] [-context N] [-coverage X] [-bare] [-no-format] [-wise]
+//	fake start [-fault NAME [-from N] [-to N]] [-context N] [-coverage X] [-bare] [-no-format] [-wise] [-moody]
 //	fake calls N    N answers have been asked for since the start
 //	fake mark       remembers how many
 //	fake since N    N answers have been asked for since the mark
@@ -117,6 +117,7 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 	bare := flags.Bool("bare", false, "the models have no chat template")
 	noFormat := flags.Bool("no-format", false, "schemas are ignored")
 	wise := flags.Bool("wise", false, "the models know the good replies of the built-in pairs")
+	moody := flags.Bool("moody", false, "other and critic have opinions of their own, critic more so")
 	ts.Check(flags.Parse(args))
 	kind, err := fakeollama.ParseFault(*fault)
 	ts.Check(err)
@@ -129,6 +130,9 @@ func (s *server) start(ts *testscript.TestScript, args []string) {
 		o.Models = append(o.Models, m)
 	}
 	o.Models = append(o.Models, fakeollama.Model{Name: "embedder", Capabilities: []string{"embedding"}, Family: "bert", Context: 512})
+	if *moody {
+		o.Whims = map[string]float64{"other": 0.6, "critic": 1.2}
+	}
 	if *wise {
 		o.Quality = wisdom()
 	}

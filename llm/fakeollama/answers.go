@@ -90,6 +90,12 @@ func Default(r Request, bias float64) Answer {
 }
 
 func (o *Options) answer(r Request) Answer {
+	if most := o.Whims[r.Model]; most > 0 {
+		own := *o
+		own.Whims = nil
+		own.Quality = func(reply string) float64 { return o.Quality(reply) + most*whim(r.Model, reply) }
+		return own.answer(r)
+	}
 	p := strings.TrimSpace(r.Prompt())
 	if strings.HasPrefix(p, resumed) {
 		p = r.resume(p)

@@ -62,6 +62,10 @@ type Options struct {
 	Bias float64
 	// Quality is what the default answers think of a reply; nil is [Quality].
 	Quality func(reply string) float64
+	// Whims are opinions of their own that some models have, by name: what one
+	// thinks of a reply is Quality and a number up to so much, up or down, that it
+	// always has of this reply.
+	Whims map[string]float64
 	// Coverage is how much of the probability the default answers put on (A) and
 	// (B); 0.96 if 0.
 	Coverage float64
