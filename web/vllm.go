@@ -85,43 +85,40 @@ func (q *request) sglangClassify(c *classifyRequest) (any, error) {
 }
 
 func embeddings(q *request) (any, error) {
-	var body classifyRequest
-	if err := q.read(&body); err != nil {
-		return nil, err
-	}
-	items, err := body.items()
+	data, m, err := q.vectors("embedding", "embedding")
 	if err != nil {
 		return nil, err
-	}
-	scores, m, err := q.score(body.Model, items)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]map[string]any, len(scores))
-	for i, s := range scores {
-		data[i] = map[string]any{"object": "embedding", "index": i, "embedding": []float64{s.Mean}}
 	}
 	return map[string]any{"object": "list", "model": m.Name, "data": data, "usage": usage}, nil
 }
 
 func pooling(q *request) (any, error) {
+	data, m, err := q.vectors("pooling", "data")
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"id": newID("pool-"), "object": "list", "created": unix(), "model": m.Name, "data": data, "usage": usage}, nil
+}
+
+// vectors gives scores as vectors of one number, under a key.
+func (q *request) vectors(object, key string) ([]map[string]any, *Model, error) {
 	var body classifyRequest
 	if err := q.read(&body); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	items, err := body.items()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	scores, m, err := q.score(body.Model, items)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	data := make([]map[string]any, len(scores))
 	for i, s := range scores {
-		data[i] = map[string]any{"index": i, "object": "pooling", "data": []float64{s.Mean}}
+		data[i] = map[string]any{"object": object, "index": i, key: []float64{s.Mean}}
 	}
-	return map[string]any{"id": newID("pool-"), "object": "list", "created": unix(), "model": m.Name, "data": data, "usage": usage}, nil
+	return data, m, nil
 }
 
 // vllmPairs are two lists of texts by any of the names that vLLM takes.
