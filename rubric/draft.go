@@ -23,6 +23,7 @@ const (
 var (
 	// A question begins a line or a sentence.
 	questionLine = regexp.MustCompile(`(?im)(?:^|[.!?:"“(])[\s"“*-]*((?:is|are|does|do|did|has|have|can|could|will|would|should|was|were)\b[^?\n]*\?)`)
+	aboutReply   = regexp.MustCompile(`(?i)^\w+ (?:the|this) (?:assistant'?s? )?(?:reply|response|answer)\b`)
 	comparing    = regexp.MustCompile(`(?i)\b(better|worse|first|second|other|former|latter|both|more|less|than) (reply|replies|response|answer|one)?\b`)
 )
 
@@ -141,6 +142,8 @@ func (d *Draft) flaw(c *Criterion, have []Criterion) string {
 	switch {
 	case c.Text == "":
 		return "no yes-or-no question"
+	case !aboutReply.MatchString(c.Text):
+		return "it is not about the reply"
 	case comparing.MatchString(c.Text):
 		return "it compares replies"
 	}

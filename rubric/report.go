@@ -99,22 +99,16 @@ func Consistency(r *Rubric, results []*Result, minCoverage float64, o eval.Optio
 		prompts[h] = true
 	}
 	rep.Prompts = len(prompts)
-	whole := eval.Interval{-1, 1}
 	all := t.icc(t.totals, nil)
 	rep.ICC, rep.ICCMean = all.Agreement, all.AgreementMean
-	rep.ICCCI = eval.BootstrapOf(t.prompts, func(items []int) float64 { return float64(t.icc(t.totals, items).Agreement) }, whole, o)
 	rep.ListBias = listBias(t.totals)
 	for i := range r.Criteria {
-		rep.Criteria = append(rep.Criteria, t.criterion(i, minCoverage, o))
+		rep.Criteria = append(rep.Criteria, t.criterion(i, minCoverage))
 		if c := &rep.Criteria[i]; c.Applied > 0 && !(float64(c.SD) >= deadSD) {
 			rep.Dead = append(rep.Dead, c.ID)
 		}
 	}
-	everyone := make([]int, len(t.cells))
-	for i := range everyone {
-		everyone[i] = i
-	}
-	m := t.correlations(everyone)
+	m := t.correlations(t.everyone())
 	rep.Correlations = make([][]eval.Figure, n)
 	for i := range n {
 		for j := range n {
@@ -125,8 +119,8 @@ func Consistency(r *Rubric, results []*Result, minCoverage float64, o eval.Optio
 		}
 	}
 	rep.Halo = eval.Figure(t.halo(m))
-	rep.HaloCI = eval.BootstrapOf(t.prompts, func(items []int) float64 { return t.halo(t.correlations(items)) }, whole, o)
 	rep.FirstShare = eval.Figure(firstShare(m))
+	t.intervals(&rep, o)
 	return rep
 }
 
@@ -224,12 +218,9 @@ func listBias(rows [][]float64) eval.Figure {
 	return eval.Figure(sums[1]/counts[1] - sums[0]/counts[0])
 }
 
-func (t *table) criterion(i int, minCoverage float64, o eval.Options) CriterionInfo {
+func (t *table) criterion(i int, minCoverage float64) CriterionInfo {
 	c := CriterionInfo{ID: t.rubric.Criteria[i].ID, SD: eval.Figure(math.NaN())}
-	rows := make([][]float64, len(t.cells))
-	for j, row := range t.cells {
-		rows[j] = row[i]
-	}
+	rows := t.rows(i)
 	mean := meanOf(t.means[i])
 	c.Mean = eval.Figure(mean)
 	squares := 0.0
@@ -242,19 +233,9 @@ func (t *table) criterion(i int, minCoverage float64, o eval.Options) CriterionI
 	if c.Applied > 1 {
 		c.SD = eval.Figure(math.Sqrt(squares / float64(c.Applied-1)))
 	}
-	whole := eval.Interval{-1, 1}
 	c.ICC = t.icc(rows, nil).Agreement
-	c.ICCCI = eval.BootstrapOf(t.prompts, func(items []int) float64 { return float64(t.icc(rows, items).Agreement) }, whole, o)
 	c.ListBias = listBias(rows)
-	rest := t.rest(i)
-	own := t.turned(i)
-	rho := func(items []int) float64 { return spearman(own, rest, items) }
-	everyone := make([]int, len(own))
-	for j := range everyone {
-		everyone[j] = j
-	}
-	c.Discrimination = eval.Figure(rho(everyone))
-	c.DiscriminationCI = eval.BootstrapOf(t.prompts, rho, whole, o)
+	c.Discrimination = eval.Figure(spearman(t.turned(i), t.rest(i), t.everyone()))
 	n, coverage := 0.0, 0.0
 	for _, res := range t.results {
 		p, cov := res.Items[i].Distribution(minCoverage)
@@ -272,6 +253,54 @@ func (t *table) criterion(i int, minCoverage float64, o eval.Options) CriterionI
 	}
 	c.Coverage = eval.Figure(coverage)
 	return c
+}
+
+// Resamples for the intervals: as many as for other figures where there are few
+// replies, fewer where there are many, since each is a sort of every criterion.
+const (
+	mostResamples  = eval.MinResamples
+	leastResamples = 200
+	resampledRows  = 400_000 // together
+)
+
+// intervals are drawn together, so that the replies of a resample are ranked for
+// all figures at once.
+func (t *table) intervals(rep *Report, o eval.Options) {
+	n := len(t.means)
+	own, rest, rows := make([][]float64, n), make([][]float64, n), make([][][]float64, n)
+	for i := range n {
+		own[i], rest[i], rows[i] = t.turned(i), t.rest(i), t.rows(i)
+	}
+	draws := min(mostResamples, max(leastResamples, resampledRows/max(1, len(t.cells))))
+	ci := eval.BootstrapEach(t.prompts, func(items []int) []float64 {
+		out := []float64{float64(t.icc(t.totals, items).Agreement), t.halo(t.correlations(items))}
+		for i := range n {
+			out = append(out, float64(t.icc(rows[i], items).Agreement), spearman(own[i], rest[i], items))
+		}
+		return out
+	}, eval.Interval{-1, 1}, draws, o.Seed)
+	rep.ICCCI, rep.HaloCI = ci[0], ci[1]
+	for i := range n {
+		rep.Criteria[i].ICCCI, rep.Criteria[i].DiscriminationCI = ci[2+2*i], ci[3+2*i]
+	}
+}
+
+// everyone is the numbers of all replies.
+func (t *table) everyone() []int {
+	all := make([]int, len(t.cells))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// rows gives a criterion's scores by reply and sample.
+func (t *table) rows(i int) [][]float64 {
+	out := make([][]float64, len(t.cells))
+	for j, row := range t.cells {
+		out[j] = row[i]
+	}
+	return out
 }
 
 // turned gives a criterion's means so that more is better.
