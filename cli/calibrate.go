@@ -303,4 +303,3 @@ func (k *calibration) stored() ([]*measured, error) {
 	}
 	return out, nil
 }
-

@@ -55,7 +55,7 @@ func (t *court) jurors(bootstrap int) []jurorJSON {
 			Estimated: nan, EstimatedCI: eval.Interval{0.5, 1}, Weight: nan, WeightCI: noWeight, GoldWeight: nan, GoldWeightCI: noWeight,
 		}
 		right := t.right(t.leans[i])
-		var prompts = t.prompts[:0:0]
+		prompts := t.prompts[:0:0]
 		var known []float64
 		for p, r := range right {
 			if !math.IsNaN(r) {

@@ -32,7 +32,7 @@ func pooling(c *urfave.Context) bool { return c.Bool("pool") || c.String("jury")
 type hearing struct {
 	rule    label.Rule
 	leans   [][]float64 // what the rule adds up, NaN where the judge abstains
-	truth   []float64 // P(a) as the sources say; NaN where they say nothing
+	truth   []float64   // P(a) as the sources say; NaN where they say nothing
 	prompts []dataset.Hash
 }
 

@@ -199,6 +199,7 @@ func TestEverythingComesBackAsItWent(t *testing.T) {
 	if key.Swapped {
 		a, b, pa = b, a, 0.25
 	}
+	swapped := key.Swapped
 	key.Swapped = false
 	got := judged(t, s, store.Filter{Judge: job.Judge})
 	if len(got) != 1 {
@@ -206,7 +207,7 @@ func TestEverythingComesBackAsItWent(t *testing.T) {
 	}
 	// Pending asks order by order, the store gives principle by principle.
 	wantJudged := &store.Judged{
-		Key: key, Prompt: p.Prompt, A: a, B: b, P: pa, Sources: []dataset.Source{p.Source},
+		Key: key, Prompt: p.Prompt, A: a, B: b, P: pa, Sources: []dataset.Source{p.Source}, Swapped: []bool{swapped},
 		Judgments: []dataset.Judgment{js[0], js[2], js[1], js[3]},
 	}
 	if diff := cmp.Diff(wantJudged, got[0], nanEqual); diff != "" {
