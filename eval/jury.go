@@ -38,6 +38,10 @@ const (
 // not of 10. A judge's weight hangs on it only where there are few pairs.
 const juryRidge = 1.0
 
+// floor is how far a density may fall by rounding alone: near its top it is flat,
+// where its slope still tells the way.
+func floor(density float64) float64 { return density - 1e-13*(1+math.Abs(density)) }
+
 // informative is how much better than chance a judge must be estimated to be for
 // others to be measured against it.
 const informative = 1e-3
@@ -255,7 +259,7 @@ func (f *latent) climb(weights []float64, at float64) ([]float64, float64) {
 			for k, w := range weights {
 				next[k] = math.Max(0, w+t*step[k])
 			}
-			if sums, density := f.density(next); density >= at {
+			if sums, density := f.density(next); density >= floor(at) {
 				f.accept(sums)
 				return next, density
 			}
@@ -268,7 +272,7 @@ func (f *latent) climb(weights []float64, at float64) ([]float64, float64) {
 		next[k] = ridgeSlope(f.u.z[k], f.q, nil, w)
 	}
 	sums, density := f.density(next)
-	if density < at { // by rounding
+	if density < floor(at) {
 		return weights, at
 	}
 	f.accept(sums)

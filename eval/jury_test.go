@@ -249,7 +249,7 @@ func TestTheSameJudgeTwice(t *testing.T) {
 	if rho := eval.ErrorCorrelation(twice[0], twice[3], a, a); !near(rho, 1) {
 		t.Errorf("with itself %v", rho)
 	}
-	if rho := eval.ErrorCorrelation(twice[0], twice[1], a, b); math.Abs(rho) > 0.05 {
+	if rho := eval.ErrorCorrelation(twice[0], twice[1], a, b); math.Abs(rho) > 0.08 {
 		t.Errorf("with another %v", rho)
 	}
 }

@@ -67,7 +67,7 @@ func (j *Jury) climb(u *units, y []float64) {
 				}
 				next[k] = ridgeSlope(z, y, offset, next[k])
 			}
-			if density = goldDensity(u, y, next); density < at { // by rounding
+			if density = goldDensity(u, y, next); density < floor(at) {
 				return
 			}
 		}
@@ -119,7 +119,7 @@ func (j *Jury) step(u *units, y []float64, at float64) (next []float64, density 
 		for a, k := range free {
 			next[k] = math.Max(0, next[k]+t*step[a])
 		}
-		if density = goldDensity(u, y, next); density >= at {
+		if density = goldDensity(u, y, next); density >= floor(at) {
 			return next, density, true
 		}
 	}

@@ -211,6 +211,80 @@ for line in sys.stdin:
     c = o["ceiling"]
     same("human ceiling: numpy", [c["human"], c["judge"], c["delta"], c["judge_all"]], [np.mean(human), np.mean(judge), np.mean(delta), np.mean(everyone)])
 
+    # Juries. Without gold: expectation and maximisation as Dawid and Skene have it,
+    # a confusion matrix a judge whose two rows mirror each other; and a root of the
+    # gradient of the likelihood of margins, from a maximum that scipy finds.
+    Z = np.array(d["judges"], float)
+    J = o["jury"]
+    seen = ~np.isnan(Z)
+    v = np.where(seen, np.sign(Z), 0)
+    counts = seen.sum(1)
+    share = np.where(seen, (v + 1) / 2, np.nan)
+    T = np.where(seen.any(0), np.nansum(share, 0) / np.maximum(1, seen.sum(0)), 0.5)
+    T = np.stack([T, 1 - T])  # P(first is better), P(second is)
+    S = np.stack([np.where(seen, share, 0), np.where(seen, 1 - share, 0)])
+    for _ in range(50000):
+        a = np.maximum(0.5, (1 + np.einsum("tn,tkn->k", T, S)) / (2 + counts))
+        conf = np.stack([[a, 1 - a], [1 - a, a]])  # truth, vote, judge
+        logs = np.einsum("vkn,tvk->tn", S, np.log(conf))
+        new = special.softmax(logs, axis=0)
+        moved, T = np.abs(new - T).max(), new
+        if moved < 1e-15:
+            break
+    same("Dawid-Skene, accuracies: numpy", J["votes"], a)
+    same("Dawid-Skene, log-odds: numpy", J["verdicts"], logs[0] - logs[1])
+    density = special.logsumexp(logs - np.log(2), axis=0).sum() + np.log(a * (1 - a)).sum()
+    same("Dawid-Skene, density: scipy", J["density"], density)
+
+    rms = np.array([np.sqrt(np.mean(z[m] ** 2)) for z, m in zip(Z, seen)])
+    U = np.where(seen, Z, 0) / rms[:, None]
+
+    def likelihood(w):
+        m = w[:, None] * U
+        known = U != 0
+        both = np.stack([np.where(known, special.log_expit(m), 0).sum(0), np.where(known, special.log_expit(-m), 0).sum(0)])
+        return special.logsumexp(both, axis=0).sum() - w @ w / 2
+
+    def slopes(w):
+        return (U * (sigmoid(w @ U) - sigmoid(w[:, None] * U))).sum(1) - w
+
+    start = optimize.minimize(lambda w: -likelihood(w), np.ones(len(Z)), jac=lambda w: -slopes(w), bounds=[(0, None)] * len(Z), method="L-BFGS-B").x
+    free = start > 1e-6
+
+    def stuck(x):
+        w = np.zeros(len(Z))
+        w[free] = x
+        return slopes(w)[free]
+
+    w = np.zeros(len(Z))
+    w[free] = optimize.root(stuck, start[free], tol=1e-14).x
+    same("jury of margins, weights: scipy's root", J["margins"], w / rms)
+    same("jury of margins, density: scipy", J["density_margins"], likelihood(w))
+    q = sigmoid(w @ U)
+    same("jury of margins, accuracies: numpy", J["believed"], [np.mean((q * s + (1 - q) * (1 - s))[m]) for s, m in zip(np.where(seen, share, 0), seen)])
+
+    def weighed(rows):
+        size = np.array([np.sqrt(np.mean(z[rows & m] ** 2)) for z, m in zip(Z, seen)])
+        X = (np.where(seen, Z, 0) / size[:, None])[:, rows].T
+        y = hard[rows]
+        loss = lambda w: (np.logaddexp(0, -(X @ w)) + (1 - y) * (X @ w)).sum() + w @ w / 2
+        slope = lambda w: X.T @ (sigmoid(X @ w) - y) + w
+        first = optimize.minimize(loss, np.ones(len(Z)), jac=slope, bounds=[(0, None)] * len(Z), method="L-BFGS-B").x
+        free = first > 1e-6
+        out = np.zeros(len(Z))
+        out[free] = ridged(X[:, free], y, 1)
+        return out / size
+
+    same("jury by gold, weights from 0: scipy's root", J["gold"], weighed(np.ones(n, bool)))
+    for f in np.unique(fold):
+        test = fold == f
+        margins = weighed(~test) @ np.where(seen, Z, 0)
+        same("jury by gold, out of fold: scipy, by part", np.array(J["crossed"], float)[test], margins[test])
+    both = seen[0] & seen[1]
+    same("kappa of votes: scikit-learn", J["kappa"], cohen_kappa_score(v[0][both], v[1][both]))
+    x, y = 2 * np.array(J["right"])[:2] - 1
+    same("correlation of errors: numpy", J["errors"], (np.mean((v[0] * v[1])[both]) - x * y) / np.sqrt((1 - x * x) * (1 - y * y)))
+
 bad = 0
 for name in worst:
     ok = worst[name] <= BOUND

@@ -149,6 +149,13 @@ func one(r *rand.Rand) values {
 			strengths[k] = append(strengths[k], x)
 		}
 	}
+	judges, right := bench(r, n, hard)
+	jurors, blind, gold := eval.JuryOfVotes(judges), eval.JuryOfMargins(judges), eval.JuryOfGold(judges, hard)
+	verdicts := make([]float64, n)
+	for i := range verdicts {
+		verdicts[i] = jurors.Margin(judges, i)
+	}
+	kappa, _ := eval.VoteKappa(judges[0], judges[1])
 	fit := eval.Logistic(hard, clusters, 0.01, hundreds(size), z)
 	bias := eval.MeasureLengthBias(hard, soft, size, clusters)
 	ceiling := eval.HumanCeiling(as, judge, clusters, eval.Options{})
@@ -157,7 +164,7 @@ func one(r *rand.Rand) values {
 		"confidence": confidence, "correct": correct,
 		"a": a, "b": b, "classes": classes, "votes": votes, "judge": judged, "ratings": ratings,
 		"positive": positive, "sensitive": sensitive, "specific": specific, "discordant": discordant, "fold": fold,
-		"games": played,
+		"games": played, "judges": missing(judges),
 		"out": values{
 			"kappa":  eval.Kappa(a, b),
 			"linear": eval.WeightedKappa(a, b, classes, 1), "quadratic": eval.WeightedKappa(a, b, classes, 2),
@@ -176,9 +183,60 @@ func one(r *rand.Rand) values {
 			"icc":        eval.Intraclass(ratings),
 			"logistic":   fit, "length_bias": bias, "ceiling": ceiling,
 			"strengths": strengths,
-			"wilson":    eval.Wilson(float64(positive.K), positive.N),
+			"jury": values{
+				"votes": jurors.Accuracy, "verdicts": verdicts, "density": jurors.Trace[len(jurors.Trace)-1],
+				"margins": blind.Weights, "believed": blind.Accuracy, "density_margins": blind.Trace[len(blind.Trace)-1],
+				"gold": gold.Weights, "crossed": eval.CrossFitJury(judges, hard, clusters),
+				"kappa": kappa, "errors": eval.ErrorCorrelation(judges[0], judges[1], right[0], right[1]), "right": right,
+			},
+			"wilson": eval.Wilson(float64(positive.K), positive.N),
 		},
 	}
+}
+
+// bench draws judges of unlike quality, with ties and pairs that they were not
+// asked about, and says how often each is right, ties half.
+func bench(r *rand.Rand, n int, hard []float64) (judges [][]float64, right []float64) {
+	for range 3 + r.IntN(3) {
+		slope := 0.3 + 1.5*r.Float64()
+		z := make([]float64, n)
+		for i := range z {
+			z[i] = 1.5 * r.ExpFloat64()
+			if r.Float64() > eval.Sigmoid(slope*z[i]) {
+				z[i] = -z[i]
+			}
+			if hard[i] == 0 {
+				z[i] = -z[i]
+			}
+			switch r.IntN(12) {
+			case 0:
+				z[i] = 0
+			case 1:
+				z[i] = math.NaN()
+			}
+		}
+		judges = append(judges, z)
+		var known, labels []float64
+		for i := range z {
+			if !math.IsNaN(z[i]) {
+				known, labels = append(known, z[i]), append(labels, hard[i])
+			}
+		}
+		right = append(right, eval.Accuracy(known, labels))
+	}
+	return judges, right
+}
+
+// missing writes NaN as null.
+func missing(judges [][]float64) (out [][]eval.Figure) {
+	for _, z := range judges {
+		row := make([]eval.Figure, len(z))
+		for i := range z {
+			row[i] = eval.Figure(z[i])
+		}
+		out = append(out, row)
+	}
+	return out
 }
 
 func counted(r *rand.Rand, n int, p float64) (c eval.Counted) {
