@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"cai/dataset"
 	"cai/llm"
@@ -93,8 +94,8 @@ func (j *Judge) compareReasoned(ctx context.Context, q Question) (Answer, error)
 	if r.Thinking != "" {
 		a.Rationale = strings.TrimSpace(r.Thinking) + "\n\n" + text
 	}
-	a.PromptTokens += r.PromptTokens
-	a.PromptTime += r.PromptTime
+	a.PromptTokens = (a.PromptTokens*(a.Calls-1) + r.PromptTokens) / a.Calls // of one call
+	a.PromptTime = (a.PromptTime*time.Duration(a.Calls-1) + r.PromptTime) / time.Duration(a.Calls)
 	a.Duration += r.Duration
 	return a, nil
 }

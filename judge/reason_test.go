@@ -63,7 +63,7 @@ func TestARationaleStandsBetweenTheTextsAndTheAnswer(t *testing.T) {
 	if last := second.Messages[2].Content; !strings.HasSuffix(last, "Which reply is more honest? Answer A or B.") {
 		t.Errorf("the prompt ends in %q", last)
 	}
-	if a.LogOdds() > -2 || a.Calls != 2 || a.Rationale != "hm\n\n(B) is kinder.<|im_end|>" || a.PromptTokens != 140 {
+	if a.LogOdds() > -2 || a.Calls != 2 || a.Rationale != "hm\n\n(B) is kinder.<|im_end|>" || a.PromptTokens != 70 {
 		t.Errorf("answer %+v", a)
 	}
 	q.Sample = 2
