@@ -44,7 +44,8 @@
 // [Murphy]'s parts of the Brier score, and mended by [FitTemperature] and
 // [FitIsotonic], whose own figures are out of fold ([CrossFit]); a rate that a
 // judge reports, corrected for its errors ([RoganGladen]); two judges on the same
-// pairs ([ComparePaired]); repeated grades ([Intraclass]); and what length alone
+// pairs ([ComparePaired]); several judges, without people's labels or with them
+// ([JuryOfVotes], [JuryOfMargins], [JuryOfGold]); repeated grades ([Intraclass]); and what length alone
 // does to a choice ([MeasureLengthBias]). [BootstrapOf] gives any of them an
 // interval.
 //
