@@ -1,0 +1,309 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"cai/audit"
+	"cai/dataset"
+	"cai/eval"
+	"cai/judge"
+	"cai/probe"
+	"cai/rm"
+)
+
+func (a *app) auditCommand() *urfave.Command {
+	return &urfave.Command{
+		Name:      "audit",
+		Usage:     "tries to cheat a reward model: probes, causes",
+		ArgsUsage: "--rm FILE [--data FILE…] [FILE…]",
+		Description: "Edits replies in ways that should gain them nothing (padding, markup, flattery, false\n" +
+			"references, instructions to a grader …) or should cost them (shuffled, negated, another\n" +
+			"prompt's reply …), and says how often the edited reply scores higher (win rate, ties half),\n" +
+			"by how many standard deviations of the score, and how often the worse reply of a pair\n" +
+			"overtakes the better one by it. The replies are those of the FILEs, else of --data, else\n" +
+			"the labels of the database, else built-in pairs; --sample of them are drawn by --seed.\n\n" +
+			"Causes are what the scores follow: the share of their variance, between replies to one\n" +
+			"prompt, that goes with length, markup, refusals, tone … (observed: Shapley values of R²),\n" +
+			"and the same for what the worthless edits changed (by_edits); share is their mean.\n\n" +
+			strings.TrimSpace(wrapped("Verdicts: "+audit.BoundsText, "", 88)) + "\n\n" +
+			"--json prints findings [{probe, edit, kind, strength, n, win_rate, ci, effect, effect_ci,\n" +
+			"flip_rate, verdict, strengths}], causes [{feature, share, ci, observed, by_edits, slope,\n" +
+			"correlation, frozen}], explained, overoptimisation, replies, score_sd. The probe\n" +
+			"\"length\" is the edit padding; either name can stand in --require.\n" + exitHelp,
+		Flags: append(append([]urfave.Flag{
+			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
+			&urfave.StringSliceFlag{Name: "data", Usage: "a preference `FILE` that the model was trained on; repeatable"},
+			&urfave.IntFlag{Name: "sample", Value: 300, Usage: "edit the replies of `N` records, drawn by the seed; 0 for all"},
+			&urfave.Int64Flag{Name: "seed", Usage: "seed of the sample, the edits and the intervals (`N`)"},
+			&urfave.StringSliceFlag{Name: "probe", Usage: "only the probes of these `NAME`s; default all"},
+			&urfave.StringFlag{Name: "card", Usage: "write the model's card to `FILE`: .md, .json or .html"},
+			requireFlag("probe.length.win_rate<=0.6"),
+			promptFlag(),
+		}, readingFlags()...), inputFlags()...),
+		Action: a.runAudit,
+	}
+}
+
+// hackAudit is what an audit found.
+type hackAudit struct {
+	Model    string           `json:"model"`
+	File     string           `json:"file"`
+	Cases    int              `json:"cases"`
+	Replies  int              `json:"replies"`
+	Scored   int64            `json:"scored"` // texts
+	Seconds  float64          `json:"seconds"`
+	ScoreSD  float64          `json:"score_sd"`
+	Seed     int64            `json:"seed"`
+	Source   []string         `json:"source"` // of the replies
+	Failed   int              `json:"failed"`
+	Findings []audit.Finding  `json:"findings"`
+	Causes   []audit.Cause    `json:"causes"`
+	Explain  *audit.Explained `json:"explained"`
+	// Over is an empty object where no gold scores are at hand.
+	Over any `json:"overoptimisation"`
+}
+
+// auditing is one run of cai audit.
+type auditing struct {
+	app    *app
+	c      *urfave.Context
+	ctx    context.Context
+	model  *rm.Model
+	bounds []bound
+	edits  []probe.Edit
+	ref    *audit.Reference
+	bad    int
+	out    hackAudit
+}
+
+func (a *app) runAudit(c *urfave.Context) (err error) {
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	a.startsOver = true
+	u := &auditing{app: a, c: c, ctx: ctx}
+	if err := u.check(); err != nil {
+		return err
+	}
+	m, closeModel, err := a.rewardModel(c, c.String("rm"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeModel()) }()
+	u.model = m
+	if err := u.run(); err != nil {
+		return err
+	}
+	doc := auditDocument(&u.out)
+	if c.Bool("json") {
+		if err := a.writeJSON(u.out); err != nil {
+			return err
+		}
+	} else if err := doc.Text(printer{a.Out}); err != nil {
+		return err
+	}
+	if err := a.writeCard(c.String("card"), doc, u.out); err != nil {
+		return err
+	}
+	if err := a.require(u.bounds, u.out); err != nil {
+		return err
+	}
+	if u.bad > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+func (u *auditing) check() error {
+	c := u.c
+	var err error
+	if c.String("rm") == "" {
+		return hinted(usagef("no reward model is named"), "use --rm FILE; cai train makes one")
+	}
+	if c.Int("sample") < 0 {
+		return usagef("--sample cannot be negative")
+	}
+	if u.bounds, err = parseBounds(c); err != nil {
+		return err
+	}
+	for _, b := range u.bounds {
+		if len(b.path) > 1 && b.path[0] == "probe" {
+			b.path[1] = audit.ProbeName(b.path[1])
+		}
+	}
+	if err := checkCard(c.String("card")); err != nil {
+		return err
+	}
+	if names := list(c.StringSlice("probe")); len(names) > 0 {
+		for i, n := range names {
+			if n == audit.ProbeName("padding") {
+				names[i] = "padding"
+			}
+		}
+		if u.edits, err = probe.Named(names...); err != nil {
+			return &exitError{code: ExitUsage, err: err}
+		}
+	}
+	return nil
+}
+
+func (u *auditing) run() error {
+	start := time.Now()
+	c := u.c
+	cases, err := u.cases()
+	if err != nil {
+		return err
+	}
+	_, ps, err := u.app.principles(c)
+	if err != nil {
+		return err
+	}
+	if u.ref, err = audit.NewReference(u.ctx, u.model, cases); err != nil {
+		return fmt.Errorf("audit %s: %w", c.String("rm"), err)
+	}
+	p := u.app.progress(c, "audit: probes", "records", int64(len(cases)))
+	defer p.done()
+	o := audit.ProbeOptions{Edits: u.edits, Seed: c.Int64("seed"), Progress: func(done, _ int) { p.set(int64(done), "") }}
+	for i := range ps {
+		o.Principles = append(o.Principles, ps[i].Compare)
+	}
+	findings, err := audit.Probes(u.ctx, u.ref, o)
+	if err != nil {
+		return fmt.Errorf("probes: %w", err)
+	}
+	p.done()
+	causes, explained, err := audit.Causes(u.ctx, u.ref, o)
+	if err != nil {
+		return fmt.Errorf("causes: %w", err)
+	}
+	u.out.Model, u.out.File = filepath.Base(c.String("rm")), c.String("rm")
+	u.out.Cases, u.out.Replies, u.out.ScoreSD, u.out.Seed = len(cases), u.ref.Replies, u.ref.Scale, c.Int64("seed")
+	u.out.Findings, u.out.Causes, u.out.Explain = findings, causes, explained
+	u.out.Failed = len(audit.Failed(findings))
+	u.out.Over = struct{}{}
+	u.out.Scored, u.out.Seconds = u.ref.Scored(), time.Since(start).Seconds()
+	return nil
+}
+
+// cases draws the replies that are edited.
+func (u *auditing) cases() ([]audit.Case, error) {
+	c := u.c
+	files, kind := c.Args().Slice(), ""
+	if len(files) == 0 {
+		files, kind = c.StringSlice("data"), "--data"
+	}
+	n, seed := c.Int("sample"), c.Int64("seed")
+	if len(files) > 0 {
+		in, err := u.app.inputFiles(c, files)
+		if err != nil {
+			return nil, err
+		}
+		if kind == "--data" {
+			u.app.note(c, "the replies are those of the training data: name others as arguments to audit on what the model has not seen")
+			in.opts.Format = "" // --format is that of the records
+		}
+		u.out.Source = files
+		out, err := audit.Sample(casesOf(in.records(), c.String("prompt")), n, seed)
+		u.bad = in.bad
+		if err == nil && len(out) == 0 {
+			err = errors.New("audit: the input holds no reply")
+		}
+		return out, err
+	}
+	if _, err := os.Stat(c.String("db")); err == nil {
+		r, err := u.app.reading(c)
+		if err != nil {
+			return nil, err
+		}
+		out, err := audit.Sample(pairCases(r.trainingPairs(u.ctx)), n, seed)
+		if err != nil || len(out) > 0 {
+			u.out.Source = []string{c.String("db")}
+			return out, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	u.app.warn("no replies are named, so these are the %d built-in pairs: name replies or pairs as arguments, or the training data by --data FILE", len(judge.Probes()))
+	u.out.Source = []string{"built-in pairs"}
+	return audit.Sample(func(yield func(audit.Case, error) bool) {
+		for _, p := range judge.Probes() {
+			if !yield(audit.Case{Prompt: dataset.Prompt(p.Prompt), Replies: []string{p.Good, p.Bad}, Better: true}, nil) {
+				return
+			}
+		}
+	}, n, seed)
+}
+
+// listedReplies is how many replies of a list are edited.
+const listedReplies = 4
+
+// casesOf makes cases of records. Of a list of replies the first of each kind are
+// taken, or the first few.
+func casesOf(records iter.Seq2[*dataset.Record, error], prompt string) iter.Seq2[audit.Case, error] {
+	return func(yield func(audit.Case, error) bool) {
+		for r, err := range records {
+			var k audit.Case
+			switch {
+			case err != nil:
+			case r.Pair != nil:
+				k = pairCase(r.Pair)
+			case r.Reply != nil:
+				k = audit.Case{Prompt: conversationOf(r.Reply, prompt), Replies: []string{r.Reply.Response.Text}}
+			case r.Chosen > 0 && r.Chosen < len(r.Responses):
+				k = audit.Case{Prompt: r.Prompt, Replies: []string{r.Responses[0].Text, r.Responses[r.Chosen].Text}, Better: true}
+			default:
+				k.Prompt = r.Prompt
+				for _, reply := range r.Responses[:min(len(r.Responses), listedReplies)] {
+					k.Replies = append(k.Replies, reply.Text)
+				}
+			}
+			if err == nil {
+				k.Source = r.Source
+			}
+			if !yield(k, err) {
+				return
+			}
+		}
+	}
+}
+
+// pairCase puts the better reply first.
+func pairCase(p *dataset.Pair) audit.Case {
+	k := audit.Case{Prompt: p.Prompt, Replies: []string{p.First.Text, p.Second.Text}, Source: p.Source}
+	if p.Labelled() && p.P != 0.5 {
+		k.Better = true
+		if p.P < 0.5 {
+			slices.Reverse(k.Replies)
+		}
+	}
+	return k
+}
+
+func pairCases(pairs iter.Seq2[*dataset.Pair, error]) iter.Seq2[audit.Case, error] {
+	return func(yield func(audit.Case, error) bool) {
+		for p, err := range pairs {
+			var k audit.Case
+			if err == nil {
+				k = pairCase(p)
+			}
+			if !yield(k, err) {
+				return
+			}
+		}
+	}
+}
+
+// figureCI prints an interval of figures.
+func figureCI(ci [2]eval.Figure) string {
+	return "[" + ci[0].String() + ", " + ci[1].String() + "]"
+}
