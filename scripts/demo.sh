@@ -84,6 +84,9 @@ step "score: the replies, and the pairs against our own choice"
 run score --rm "$out/rm.safetensors" --out "$out/scores.jsonl" examples/replies.jsonl
 run eval --rm "$out/rm.safetensors" examples/pairs.jsonl
 
+step "audit: what would this model do if something were optimised against it? (the verdicts; the rest is in the card)"
+run audit --rm "$out/rm.safetensors" --card "$out/audit.html" examples/pairs.jsonl | awk '!NF { rest = 1 } !rest'
+
 step "done"
 size=$(python3 scripts/models.py size "$model" "$OLLAMA_HOST")
 "$cai" status
@@ -92,7 +95,7 @@ cat <<TEXT
 What was made, in $out:
 $(cd "$out" && for f in critiques.jsonl revisions.jsonl labels.jsonl trl.jsonl scores.jsonl; do
     printf '  %-18s %s lines\n' "$f" "$(grep -c '' "$f")"; done
-  printf '  %-18s %s\n' judge.html "the judge's card, for a browser"
+  printf '  %-18s %s\n' judge.html "the judge's card, for a browser" audit.html "the reward model's"
   printf '  %-18s %s kB\n' rm.safetensors $(($(wc -c <rm.safetensors) / 1000)) cai.db $(($(wc -c <cai.db) / 1000)))
 
 The figures above say how far to trust it. Where the judge is at chance, so are its
