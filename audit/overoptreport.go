@@ -17,6 +17,8 @@ func (out *OverOptimisation) text(r *OverRanking) string {
 		s += "Optimising against it makes replies worse."
 	case r.PeakWithin && r.FallCI[1] < 0:
 		s += fmt.Sprintf("The gold peaks at about n = %s %s and falls by %s SDs from there.", count(r.PeakN), countInterval(r.PeakCI), signed(-r.Fall))
+	case r.Verdict == Pass && !r.PeakN.Defined():
+		s += "No peak is seen up to there, and the fit never falls."
 	case r.Verdict == Pass:
 		s += fmt.Sprintf("No peak is seen up to there: the fit has it at n = %s %s.", count(r.PeakN), countInterval(r.PeakCI))
 	case !(r.GainCI[0] > 0):
