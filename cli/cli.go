@@ -185,6 +185,7 @@ func (a *app) urfave() *urfave.App {
 			a.juryCommand(),
 			a.exportCommand(),
 			a.trainCommand(),
+			a.modelCommand(),
 			a.scoreCommand(),
 			a.explainCommand(),
 			a.auditCommand(),

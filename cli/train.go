@@ -2,8 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+		"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -147,6 +146,22 @@ func coverage(m *rm.Model, margins, labels []float64) *rm.Coverage {
 	return &c
 }
 
+// measure computes the figures of the holdout, whose pairs are scored.
+func (o *trainJSON) measure(m *rm.Model, holdout []rm.Scored, authors *eval.Strengths) {
+	results := make([]eval.Result, len(holdout))
+	margins, labels := make([]float64, len(results)), make([]float64, len(results))
+	for i, s := range holdout {
+		results[i] = eval.Result{Pair: s.Pair, Comparison: eval.Comparison{
+			Margin: s.First.Mean - s.Second.Mean, First: s.First.Mean, Second: s.Second.Mean, Scored: true,
+		}}
+		margins[i], labels[i] = s.First.Mean-s.Second.Mean, s.Pair.P
+	}
+	o.Holdout = eval.Evaluate("holdout", results, eval.Options{Seed: m.Metadata.Seed, Subset: subset, Authors: authors})
+	o.Baselines, o.LengthSpearman = o.Holdout.Baselines, o.Holdout.LengthSpearman
+	o.LongerChosen, o.ShorterChosen = bySide(results)
+	o.Coverage = coverage(m, margins, labels)
+}
+
 func printCoverage(w io.Writer, c *rm.Coverage) {
 	if c != nil {
 		fmt.Fprintf(w, "conformal sets of level %.2f: %.3f hold the better reply; %.3f are of one reply, right in %.3f of cases\n",
@@ -269,28 +284,17 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		return memoryHint(err)
 	}
 
-	results := make([]eval.Result, len(tr.Holdout))
-	margins, labels := make([]float64, len(results)), make([]float64, len(results))
-	for i, s := range tr.Holdout {
-		results[i] = eval.Result{Pair: s.Pair, Comparison: eval.Comparison{
-			Margin: s.First.Mean - s.Second.Mean, First: s.First.Mean, Second: s.Second.Mean, Scored: true,
-		}}
-		margins[i], labels[i] = s.First.Mean-s.Second.Mean, s.Pair.P
-	}
 	strengths := written.fit(tr.Holdout)
-	set := eval.Evaluate("holdout", results, eval.Options{Seed: c.Int64("seed"), Subset: subset, Authors: strengths})
-	if set.N == 0 {
-		return hinted(fmt.Errorf("%d pairs are too few: none with a clear label falls into the holdout, so nothing would be known about the model", tr.Pairs),
-			"use pairs of more prompts, or a larger --holdout")
-	}
 	out := trainJSON{
-		Pairs: tr.Pairs, Features: tr.Features, Holdout: set,
-		Baselines: set.Baselines, LengthSpearman: set.LengthSpearman,
+		Pairs: tr.Pairs, Features: tr.Features, Certainty: tr.Certainty,
 		TrainSeconds: tr.TrainSeconds, FeatureSeconds: tr.FeatureSeconds,
 		L2: tr.L2, Temperature: tr.Temperature, Skipped: tr.Skipped, Model: c.String("out"),
 	}
-	out.LongerChosen, out.ShorterChosen = bySide(results)
-	out.Certainty, out.Coverage = tr.Certainty, coverage(model, margins, labels)
+	out.measure(model, tr.Holdout, strengths)
+	if out.Holdout.N == 0 {
+		return hinted(fmt.Errorf("%d pairs are too few: none with a clear label falls into the holdout, so nothing would be known about the model", tr.Pairs),
+			"use pairs of more prompts, or a larger --holdout")
+	}
 	out.Debias, out.DebiasStrength = tr.Debias, tr.DebiasStrength
 	out.Head, out.Members, out.Tried = model.Metadata.Head, model.Members(), tr.Tried
 	out.Tie, out.Noise = tr.Tie, tr.Noise
@@ -304,7 +308,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 			return err
 		}
 	}
-	if model.Metadata.Metrics, err = json.Marshal(out); err != nil {
+	if err := describe(c, model, out); err != nil {
 		return err
 	}
 	if in != nil {

@@ -82,6 +82,14 @@ func (m *Model) strings() map[string]string {
 	if d.Judge != "" {
 		s["judge"] = d.Judge
 	}
+	if d.Holdout > 0 {
+		s["holdout"] = formatFloat(d.Holdout)
+	}
+	for k, v := range map[string]string{"version": d.Version, "command": d.Command, "holdout_authors": d.HoldoutAuthors} {
+		if v != "" {
+			s[k] = v
+		}
+	}
 	if len(d.Metrics) > 0 {
 		s["metrics"] = string(d.Metrics)
 	}
@@ -229,6 +237,12 @@ func parse(b []byte) (*Model, error) {
 	d.DataHash = r.hash("data_hash")
 	d.ConstitutionHash = r.hash("constitution_hash")
 	d.Judge = meta["judge"]
+	d.Version, d.Command, d.HoldoutAuthors = meta["version"], meta["command"], meta["holdout_authors"]
+	if meta["holdout"] != "" {
+		if d.Holdout = r.positive("holdout"); d.Holdout >= 0.9 {
+			r.fail("holdout", fmt.Errorf("%v is not below 0.9", d.Holdout))
+		}
+	}
 	if v := meta["certainty"]; v != "" {
 		d.Certainty = &Certainty{}
 		r.json("certainty", d.Certainty)

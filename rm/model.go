@@ -27,6 +27,9 @@ type Metadata struct {
 	L2, Temperature float64
 	Pairs           int
 	DataHash        dataset.Hash
+	// Holdout is the share of the prompts that were kept from the training; 0 for
+	// none, and for a file of a build that did not write it down.
+	Holdout float64
 	// Certainty is what the validation pairs say of the margins; nil where they
 	// were too few.
 	Certainty *Certainty
@@ -42,9 +45,13 @@ type Metadata struct {
 	ConstitutionHash dataset.Hash
 	Judge            string
 	Metrics          json.RawMessage
-	// Created is when the model was trained, to the second. A zero time is
-	// left out of the file, which makes the file a function of the data and
-	// the settings alone.
+	// Version is that of the program that trained the model and Command its
+	// command line; HoldoutAuthors is what that said of authors kept from the
+	// training. They are the caller's to fill in, too.
+	Version, Command, HoldoutAuthors string
+	// Created is when the model was trained, to the second. Train leaves it at
+	// the zero time, which is left out of the file: so the file is a function of
+	// the data and the settings alone.
 	Created time.Time
 }
 
