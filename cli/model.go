@@ -337,4 +337,3 @@ func (o *verifyJSON) compare(path string, stored, found any) {
 		o.Differ = append(o.Differ, differing{path, stored, found})
 	}
 }
-
