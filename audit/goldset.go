@@ -206,11 +206,9 @@ func (g *gathered) add(rec *dataset.Record) error {
 				return fmt.Errorf("responses: reply %d: %w", i+1, err)
 			}
 		}
-		column, gold, ok := name, math.NaN(), list != nil
-		if ok {
-			gold = list[i]
-		} else {
-			column, gold, ok = g.number(o, replyColumns)
+		column, gold, ok := g.number(o, replyColumns)
+		if list != nil {
+			column, gold, ok = name, list[i], true
 		}
 		if !ok {
 			g.missing++
