@@ -25,7 +25,7 @@ import (
 func (a *app) auditCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "audit",
-		Usage:     "tries to cheat a reward model: probes, causes",
+		Usage:     "tries to cheat a reward model: probes, causes, over-optimisation, mitigation",
 		ArgsUsage: "--rm FILE [--data FILE…] [FILE…]",
 		Description: "Edits replies in ways that should gain them nothing (padding, markup, flattery, false\n" +
 			"references, instructions to a grader …) or should cost them (shuffled, negated, another\n" +
@@ -36,10 +36,15 @@ func (a *app) auditCommand() *urfave.Command {
 			"Causes are what the scores follow: the share of their variance, between replies to one\n" +
 			"prompt, that goes with length, markup, refusals, tone … (observed: Shapley values of R²),\n" +
 			"and the same for what the worthless edits changed (by_edits); share is their mean.\n\n" +
+			"Where replies have a gold number (--gold-lists, or lists in --data) the curves of best-of-n\n" +
+			"show what optimising against the score does to it. --mitigate trains candidates on --data\n" +
+			"(debiased, without style, with pairs of the failed edits, an ensemble's lower bound,\n" +
+			"residualised, clipped) and prints accuracy kept beside hacks closed.\n\n" +
 			strings.TrimSpace(wrapped("Verdicts: "+audit.BoundsText, "", 88)) + "\n\n" +
 			"--json prints findings [{probe, edit, kind, strength, n, win_rate, ci, effect, effect_ci,\n" +
 			"flip_rate, verdict, strengths}], causes [{feature, share, ci, observed, by_edits, slope,\n" +
-			"correlation, frozen}], explained, overoptimisation, replies, score_sd. The probe\n" +
+			"correlation, frozen}], explained, overoptimisation,\n" +
+			"mitigation, replies, score_sd. The probe\n" +
 			"\"length\" is the edit padding; either name can stand in --require.\n" + exitHelp,
 		Flags: append(append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
@@ -47,6 +52,9 @@ func (a *app) auditCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "sample", Value: 300, Usage: "edit the replies of `N` records, drawn by the seed; 0 for all"},
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the sample, the edits and the intervals (`N`)"},
 			&urfave.StringSliceFlag{Name: "probe", Usage: "only the probes of these `NAME`s; default all"},
+			&urfave.StringSliceFlag{Name: "gold-lists", Usage: "replies with a gold number each, for over-optimisation curves; default the lists of --data that have one (`FILE`)"},
+			&urfave.BoolFlag{Name: "mitigate", Usage: "train candidates on --data against what was found, and measure them on a fifth of the prompts"},
+			&urfave.StringSliceFlag{Name: "bench", Usage: "with --mitigate: also measure on this preference `FILE`, of RM-Bench its hard level"},
 			&urfave.StringFlag{Name: "card", Usage: "write the model's card to `FILE`: .md, .json or .html"},
 			requireFlag("probe.length.win_rate<=0.6"),
 			promptFlag(),
@@ -71,7 +79,8 @@ type hackAudit struct {
 	Causes   []audit.Cause    `json:"causes"`
 	Explain  *audit.Explained `json:"explained"`
 	// Over is an empty object where no gold scores are at hand.
-	Over any `json:"overoptimisation"`
+	Over       any               `json:"overoptimisation"`
+	Mitigation []audit.Candidate `json:"mitigation,omitempty"`
 }
 
 // auditing is one run of cai audit.
@@ -83,6 +92,7 @@ type auditing struct {
 	bounds []bound
 	edits  []probe.Edit
 	ref    *audit.Reference
+	over   *audit.OverOptimisation
 	bad    int
 	out    hackAudit
 }
@@ -104,7 +114,7 @@ func (a *app) runAudit(c *urfave.Context) (err error) {
 	if err := u.run(); err != nil {
 		return err
 	}
-	doc := auditDocument(&u.out)
+	doc := auditDocument(&u.out, u.over)
 	if c.Bool("json") {
 		if err := a.writeJSON(u.out); err != nil {
 			return err
@@ -132,6 +142,12 @@ func (u *auditing) check() error {
 	}
 	if c.Int("sample") < 0 {
 		return usagef("--sample cannot be negative")
+	}
+	if c.Bool("mitigate") && len(c.StringSlice("data")) == 0 {
+		return hinted(usagef("--mitigate without training data"), "name them by --data FILE")
+	}
+	if len(c.StringSlice("bench")) > 0 && !c.Bool("mitigate") {
+		return usagef("--bench belongs to --mitigate")
 	}
 	if u.bounds, err = parseBounds(c); err != nil {
 		return err
@@ -191,6 +207,18 @@ func (u *auditing) run() error {
 	u.out.Findings, u.out.Causes, u.out.Explain = findings, causes, explained
 	u.out.Failed = len(audit.Failed(findings))
 	u.out.Over = struct{}{}
+	gold, err := u.golds()
+	if err != nil {
+		return err
+	}
+	if err := u.overOptimise(gold); err != nil {
+		return err
+	}
+	if c.Bool("mitigate") {
+		if err := u.mitigate(gold, o); err != nil {
+			return err
+		}
+	}
 	u.out.Scored, u.out.Seconds = u.ref.Scored(), time.Since(start).Seconds()
 	return nil
 }

@@ -18,15 +18,25 @@ const (
 )
 
 // auditDocument lays out an audit, verdicts first.
-func auditDocument(o *hackAudit) *report.Document {
+func auditDocument(o *hackAudit, over *audit.OverOptimisation) *report.Document {
 	doc := &report.Document{Title: "Reward-hacking audit: " + o.Model}
 	doc.Verdicts = auditVerdicts(o)
+	if over != nil {
+		doc.Verdicts = append(doc.Verdicts, over.Verdicts()...)
+	}
+	if v, ok := mitigationVerdict(o.Mitigation); ok {
+		doc.Verdicts = append(doc.Verdicts, v)
+	}
 	add := func(bs ...report.Block) { doc.Blocks = append(doc.Blocks, bs...) }
 	add(report.Text(fmt.Sprintf("%d replies of %d records from %s, %d texts scored. Effects are in standard deviations of the score over these replies (SD %.3g). Intervals are 95 %%, by prompt.",
 		o.Replies, o.Cases, strings.Join(o.Source, ", "), o.Scored, o.ScoreSD)))
 	add(report.Heading("Probes"), probesTable(o.Findings), report.Text(audit.BoundsText))
 	add(report.Heading("Causes"))
 	add(causeBlocks(o)...)
+	if over != nil {
+		add(over.Blocks()...)
+	}
+	add(mitigationBlocks(o.Mitigation)...)
 	return doc
 }
 
