@@ -184,6 +184,7 @@ func (a *app) urfave() *urfave.App {
 			a.labelsCommand(),
 			a.juryCommand(),
 			a.exportCommand(),
+			a.convertCommand(),
 			a.trainCommand(),
 			a.modelCommand(),
 			a.scoreCommand(),

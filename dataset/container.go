@@ -16,12 +16,16 @@ const (
 	containerArray                   // one JSON array of objects
 	containerValues                  // JSON objects over several lines each
 	containerCSV
+	containerParquet
 	containerText // no records: the whole file is one text
 )
 
 // container tells how the file holds its records, from its name and its first
 // bytes. Text is what is left when text is allowed.
 func (in *input) container(format string, text bool) container {
+	if head, _ := in.r.Peek(4); string(head) == "PAR1" || in.ext() == ".parquet" {
+		return containerParquet
+	}
 	switch format {
 	case "csv":
 		return containerCSV
@@ -111,6 +115,8 @@ func (in *input) each(c container, fn func(rawRecord) bool) error {
 	switch c {
 	case containerCSV:
 		err = in.eachCSV(fn)
+	case containerParquet:
+		err = in.eachParquet(fn)
 	case containerArray, containerValues:
 		err = in.eachValue(c == containerArray, fn)
 	default:

@@ -29,6 +29,16 @@ var containers = []string{"csv", "jsonl", "text"}
 //   - alpaca: instruction, output_1, output_2, preference 1 to 2.
 //   - pandalm: two responses and three annotators' votes 0 (tie), 1, 2.
 //   - judgebench: question, response_A, response_B, label "A>B" or "B>A".
+//   - rewardbench: trl with chosen_model, rejected_model and subset.
+//   - rewardbench2: as rmbench, with counts.
+//   - openrlhf: trl or trl-conversational.
+//   - ultrafeedback: instruction and annotated completions, or chosen and rejected
+//     dialogues with scores.
+//   - nemo: context and completions with their ranks.
+//   - hhh: input and targets, or target_scores.
+//   - prometheus: instruction, response_A, response_B and a verdict "[RESULT] A".
+//   - kto: one reply with a label true or false; neighbours of both labels to the
+//     same prompt make pairs.
 //   - sft, replies: one reply, in completion or response.
 //   - csv, jsonl, text: how the file holds records that are detected.
 func Formats() []string {
@@ -46,24 +56,33 @@ type format struct {
 	// detection asks, in the order of formats.
 	fits func(Object) bool
 	read func(*view, *content) error
+	why  string // what in the columns told the format, for people
 }
 
 var formats []format
 
 func init() {
 	formats = []format{
-		{"rmbench", fitsLists, readLists},
-		{"trl-conversational", fitsConversational, readConversational},
-		{"hh", fitsHH, readHH},
-		{"trl", fitsTRL, readTRL},
-		{"llmbar", fitsVersus("input", "label", "output_1", "output_2"), readTwo},
-		{"alpaca", fitsVersus("instruction", "preference", "output_1", "output_2"), readTwo},
-		{"pandalm", fitsPandaLM, readTwo},
-		{"judgebench", fitsVersus("question", "label", "response_A", "response_B"), readTwo},
-		{"pairs", fitsTwo, readTwo},
-		{"responses", fitsResponses, readResponses},
-		{"sft", fitsSFT, readReply},
-		{"replies", fitsReply, readReply},
+		{"rewardbench2", fitsRewardBench2, readLists, "chosen and rejected are lists, with num_correct, num_incorrect or total_completions"},
+		{"rmbench", fitsLists, readLists, "chosen and rejected are lists of texts"},
+		{"ultrafeedback", fitsUltraFeedback, readUltraFeedback, "instruction and completions with a response each, or dialogues with score_chosen and score_rejected"},
+		{"trl-conversational", fitsConversational, readConversational, "chosen and rejected are lists of messages"},
+		{"hh", fitsHH, readHH, "no prompt; chosen and rejected are transcripts of Human and Assistant"},
+		{"rewardbench", fitsRewardBench, readChosen, "prompt, chosen, rejected, and chosen_model, rejected_model, subset"},
+		{"trl", fitsTRL, readTRL, "chosen and rejected are texts"},
+		{"llmbar", fitsVersus("input", "label", "output_1", "output_2"), readTwo, "input, output_1, output_2 and label"},
+		{"alpaca", fitsVersus("instruction", "preference", "output_1", "output_2"), readTwo, "instruction, output_1, output_2 and preference"},
+		{"pandalm", fitsPandaLM, readTwo, "two responses and the annotators' numbers"},
+		{"judgebench", fitsVersus("question", "label", "response_A", "response_B"), readTwo, "question, response_A, response_B and label"},
+		{"prometheus", fitsPrometheus, readPrometheus, "instruction, response_A, response_B and a verdict [RESULT]"},
+		{"pairs", fitsTwo, readTwo, "a prompt and two replies in no order of merit"},
+		{"nemo", fitsNeMo, readNeMo, "context and completions with a completion each"},
+		{"hhh", fitsHHH, readHHH, "input and targets or target_scores"},
+		{"responses", fitsResponses, readResponses, "a prompt and a list of responses"},
+		{"kto", fitsKTO, readReply, "prompt, completion and a label true or false"},
+		{"sft", fitsSFT, readReply, "prompt and completion"},
+		{"replies", fitsReply, readReply, "a response, or messages that end with one"},
+		{"openrlhf", never, readChosen, ""}, // the same columns as trl
 	}
 }
 

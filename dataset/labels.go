@@ -218,9 +218,9 @@ func oneLabel(o Object) (float64, error) {
 	}
 	// AlpacaEval: 1 is the first, 2 the second, and between them a weighted
 	// choice; 0 is an older form of the tie.
-	if raw := o.Get("preference"); kindOf(raw) == '0' && has(o, "output_1") {
-		x, err := strconv.ParseFloat(string(raw), 64)
-		if err != nil || x != 0 && !(x >= 1 && x <= 2) {
+	if raw := o.Get("preference"); (kindOf(raw) == '0' || finite(number(raw))) && has(o, "output_1") {
+		x := number(raw) // in CSV a text
+		if x != 0 && !(x >= 1 && x <= 2) {
 			return 0, fmt.Errorf("preference: %s is not from 1 (first) to 2 (second)", raw)
 		}
 		if x == 0 {

@@ -40,7 +40,7 @@ func readLists(v *view, c *content) error {
 		}
 	}
 	c.prompt = prompt
-	return nil
+	return c.listColumns(v)
 }
 
 func fitsResponses(o Object) bool { return kinds(o, '[', "responses") && has(o, promptColumns...) }
@@ -194,6 +194,9 @@ func (c *content) pairs(o ReadOptions) (_ []*Pair, reason string, err error) {
 		}
 		if c.ranks != nil {
 			p, src.Extra = c.ranked(src.Extra, t.i, t.j)
+		}
+		if c.prob != nil && len(all) == 1 {
+			p = *c.prob
 		}
 		out = append(out, &Pair{Prompt: c.prompt, First: c.list[t.i], Second: c.list[t.j], P: p, Source: src})
 	}

@@ -32,6 +32,7 @@ type input struct {
 	base   string // lower case, without .gz or .zst; empty for stdin
 	r      *bufio.Reader
 	closer []func() error
+	file   *os.File // where it is read as it is
 }
 
 // openInput opens the named file, "-" being stdin.
@@ -58,7 +59,7 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 			return in, fmt.Errorf("%s: a folder, not a file", name)
 		}
 		in.base = strings.ToLower(filepath.Base(name))
-		raw = f
+		raw, in.file = f, f
 	}
 	counted := &countReader{r: raw}
 	in.r = bufio.NewReaderSize(counted, readBuffer)
@@ -70,9 +71,6 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 		in.r.Discard(3)
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return in, fmt.Errorf("%s: UTF-16 text; convert it to UTF-8, for example with iconv", name)
-	}
-	if head, _ := in.r.Peek(4); string(head) == "PAR1" || in.ext() == ".parquet" {
-		return in, fmt.Errorf("%s: Parquet is not read; write it as JSON Lines", name)
 	}
 	return in, nil
 }
@@ -112,6 +110,7 @@ func (in *input) decompress(counted *countReader) error {
 		}
 	}
 	if out != nil {
+		in.file = nil
 		in.r = bufio.NewReaderSize(&bombGuard{r: out, in: counted}, readBuffer)
 	}
 	return nil

@@ -22,6 +22,9 @@ type ReadOptions struct {
 	// said to be better, that has more than Pairs of them: by their places, the
 	// smaller first. Its error ends the sequence.
 	Choose func(prompt Conversation, replies []Response) ([][2]int, error)
+	// Detected, if set, is told the format that was found in a file and what in its
+	// columns told it.
+	Detected func(file, format, why string)
 	// Stdin is what the name "-" reads; nil is os.Stdin.
 	Stdin io.Reader
 }
@@ -33,6 +36,9 @@ type RecordError struct {
 	File   string
 	Line   int // from 1; in a JSON array the record's number
 	Reason string
+	// Lone tells that the record is sound but makes no pair: a reply labelled true
+	// or false without one of the other label.
+	Lone bool
 }
 
 // Error gives "file:line: reason".
@@ -57,6 +63,9 @@ type Record struct {
 	Prompt    Conversation
 	Responses []Response
 	Chosen    int
+	Ranks     []float64 // of the responses, the smallest for the best; nil where there are none
+	prob      *float64  // see content
+	dropped   []string
 }
 
 // Pairs reads the pairs of a file; "-" is stdin. The file may be JSON Lines, a
@@ -69,31 +78,59 @@ type Record struct {
 func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 	return func(yield func(*Pair, error) bool) {
 		r := reader{name: name, o: o}
-		r.run(false, func(c *content, err error) bool {
-			if err != nil {
-				return yield(nil, err)
-			}
-			switch {
-			case c.pair != nil:
-				return yield(c.pair, nil)
-			case c.list != nil:
-				pairs, reason, err := c.pairs(o)
-				if err != nil {
-					yield(nil, err)
-					return false
-				}
-				if reason != "" {
-					return yield(nil, r.bad(c.source.Line, reason))
-				}
-				for _, p := range pairs {
-					if !yield(p, nil) {
-						return false
-					}
-				}
+		var join joiner
+		give := func(done *joined) bool {
+			if done == nil {
 				return true
 			}
-			return yield(nil, r.bad(c.source.Line, "one reply and no pair; a pair has chosen and rejected, or response_a and response_b"))
+			for _, lone := range done.lone {
+				if !yield(nil, &RecordError{File: name, Line: lone.Source.Line, Reason: loneReason, Lone: true}) {
+					return false
+				}
+			}
+			for _, p := range done.pairs {
+				if !yield(p, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		stopped := false
+		r.run(false, func(c *content, err error) bool {
+			stopped = !func() bool {
+				if err != nil {
+					return yield(nil, err)
+				}
+				switch {
+				case c.pair != nil:
+					return yield(c.pair, nil)
+				case c.list != nil:
+					pairs, reason, err := c.pairs(o)
+					if err != nil {
+						yield(nil, err)
+						return false
+					}
+					if reason != "" {
+						return yield(nil, r.bad(c.source.Line, reason))
+					}
+					for _, p := range pairs {
+						if !yield(p, nil) {
+							return false
+						}
+					}
+					return true
+				case c.reply != nil && r.format != nil && r.format.name == "kto":
+					if _, ok := wanted(c.reply.Source.Extra); ok {
+						return give(join.add(c.reply))
+					}
+				}
+				return yield(nil, r.bad(c.source.Line, "one reply and no pair; a pair has chosen and rejected, or response_a and response_b"))
+			}()
+			return !stopped
 		})
+		if !stopped {
+			give(join.flush())
+		}
 	}
 }
 
@@ -135,7 +172,7 @@ func Records(name string, o ReadOptions) iter.Seq2[*Record, error] {
 			if err != nil {
 				return yield(nil, err)
 			}
-			return yield(&Record{c.object, c.source, c.reply, c.pair, c.prompt, c.list, c.chosen}, nil)
+			return yield(&Record{c.object, c.source, c.reply, c.pair, c.prompt, c.list, c.chosen, c.ranks, c.prob, c.dropped}, nil)
 		})
 	}
 }
@@ -150,6 +187,9 @@ type content struct {
 	list   []Response
 	chosen int // of the list, how many were chosen over the rest
 	ranks  []float64
+	prob   *float64 // that the first of a list of two is better, where the file says it
+	// dropped names what the record has and nothing here keeps.
+	dropped []string
 }
 
 // reader reads one file.
@@ -168,7 +208,7 @@ type reader struct {
 const lookahead = 8
 
 func (r *reader) bad(line int, reason string) *RecordError {
-	return &RecordError{r.name, line, reason}
+	return &RecordError{File: r.name, Line: line, Reason: reason}
 }
 
 // run reads the file and yields each record's content. With text, a file that
@@ -259,6 +299,7 @@ func (r *reader) record(rec rawRecord, yield func(*content, error) bool) bool {
 			}
 		case !f.ambiguous(rec.obj):
 			r.format = f
+			r.found()
 			return r.release(yield) && r.emit(rec, yield)
 		}
 	}
@@ -273,6 +314,13 @@ func (r *reader) record(rec rawRecord, yield func(*content, error) bool) bool {
 	return true
 }
 
+// found says which format was detected.
+func (r *reader) found() {
+	if r.o.Detected != nil {
+		r.o.Detected(r.name, r.format.name, r.format.why)
+	}
+}
+
 // release takes the records that were held back: their format is the one that a
 // later record made certain, else the likeliest.
 func (r *reader) release(yield func(*content, error) bool) bool {
@@ -280,7 +328,9 @@ func (r *reader) release(yield func(*content, error) bool) bool {
 		if r.format != nil {
 			break
 		}
-		r.format = detect(rec.obj)
+		if r.format = detect(rec.obj); r.format != nil {
+			r.found()
+		}
 	}
 	held := r.held
 	r.held = nil

@@ -34,7 +34,13 @@ type PreferenceWriter interface {
 }
 
 // WriteFormats lists the formats that [NewPreferenceWriter] knows.
-func WriteFormats() []string { return []string{"trl", "trl-conversational", "hh", "sft", "csv"} }
+func WriteFormats() []string {
+	names := make([]string, 0, len(outFormats))
+	for i := range outFormats {
+		names = append(names, outFormats[i].name)
+	}
+	return names
+}
 
 // NewPreferenceWriter makes a writer of the format:
 //
@@ -64,7 +70,52 @@ func NewPreferenceWriter(format string, w io.Writer) (PreferenceWriter, error) {
 	case "csv":
 		return &csvWriter{w: csv.NewWriter(w)}, nil
 	}
+	if outFormatNamed(format) != nil {
+		return NewPreferenceFile(format, "", w)
+	}
 	return nil, fmt.Errorf("unknown format %q: one of %s", format, strings.Join(WriteFormats(), ", "))
+}
+
+// NewPreferenceFile is [NewPreferenceWriter] into the container that a file's name
+// asks for, see [NewRowWriter].
+func NewPreferenceFile(format, name string, w io.Writer) (PreferenceWriter, error) {
+	if ext := rowExt(name); ext != ".json" && ext != ".parquet" && (ext != ".csv" || format == "csv") && slices.Contains([]string{"trl", "trl-conversational", "hh", "sft", "csv"}, format) {
+		return NewPreferenceWriter(format, w)
+	}
+	c, err := NewConverter(format, name, w, ReadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return &preferences{c}, nil
+}
+
+// preferences writes pairs by a converter, which has the formats of benchmarks and
+// trainers.
+type preferences struct{ *Converter }
+
+func (w *preferences) Write(p *Preference) error {
+	q := *p
+	q.Extra = without(q.Extra, "label_prob")
+	if err := w.f.admits(&Pair{P: q.P}); err != nil {
+		return err
+	}
+	if !w.f.slots {
+		q.chosenFirst()
+	} else if q.Pair.Key().Swapped {
+		// Not the chosen reply first in every record: the stored order says nothing
+		// of merit.
+		pair := *q.Pair
+		pair.First, pair.Second, pair.P = pair.Second, pair.First, 1-pair.P
+		q.Pair, q.P = &pair, 1-q.P
+	}
+	left := w.Left()
+	if err := w.preference(&q, q.Pair.Source); err != nil {
+		return err
+	}
+	if w.Left() > left {
+		return fmt.Errorf("%w: %s", ErrCannotHold, w.Losses()[0].What)
+	}
+	return nil
 }
 
 // jsonWriter writes JSON Lines of columns that put fills.

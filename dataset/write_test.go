@@ -89,9 +89,6 @@ func TestPreferenceWriter(t *testing.T) {
 			`"[{""role"":""system"",""content"":""Be kind.""},{""role"":""user"",""content"":""My plant <droops>""},{""role"":""assistant"",""content"":""Since when?""},{""role"":""user"",""content"":""A week""}]",Check the soil & the light.,"Plants, ""do"" that.",0.75,0.5,00ff,,,"{""level"":3}"`,
 		},
 	}
-	if got := len(tests); got != len(dataset.WriteFormats()) {
-		t.Errorf("%d formats are tested of %v", got, dataset.WriteFormats())
-	}
 	for format, want := range tests {
 		got := strings.Split(strings.TrimSuffix(writeAll(t, format, preference(), single, other), "\n"), "\n")
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -1,0 +1,427 @@
+package dataset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// The formats of benchmarks and trainers that are read beside the general ones.
+
+func never(Object) bool { return false }
+
+// readChosen reads chosen and rejected in whichever form they have.
+func readChosen(v *view, c *content) error {
+	switch {
+	case fitsConversational(v.obj):
+		return readConversational(v, c)
+	case fitsHH(v.obj):
+		return readHH(v, c)
+	}
+	return readTRL(v, c)
+}
+
+func fitsRewardBench(o Object) bool {
+	return fitsTRL(o) && has(o, "prompt") && has(o, "chosen_model") && has(o, "rejected_model") && has(o, "subset")
+}
+
+func fitsRewardBench2(o Object) bool {
+	return fitsLists(o) && has(o, "num_correct", "num_incorrect", "total_completions")
+}
+
+// firstObject gives the first element of a list of objects, nil if it is none.
+func firstObject(raw json.RawMessage) Object {
+	if firstKind(raw) != '{' {
+		return nil
+	}
+	items, err := elements(raw)
+	if err != nil {
+		return nil
+	}
+	var s scanner
+	o, err := s.record(nil, items[0])
+	if err != nil {
+		return nil
+	}
+	return o
+}
+
+func number(raw json.RawMessage) float64 {
+	text := string(raw)
+	if kindOf(raw) == '"' {
+		text, _ = unquote(raw)
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return x
+}
+
+// fitsNeMo is NeMo-RL's shape of several replies with their ranks, 0 for the
+// best.
+func fitsNeMo(o Object) bool {
+	return firstObject(o.Get("completions")).Get("completion") != nil && o.Get("context") != nil
+}
+
+func readNeMo(v *view, c *content) error {
+	raw := v.get("context")
+	prompt, err := parsePrompt(raw, false, false)
+	if err != nil {
+		return fmt.Errorf("context: %w", err)
+	}
+	if prompt == nil {
+		prompt = Conversation{}
+	}
+	items, err := elements(v.get("completions"))
+	if err != nil {
+		return fmt.Errorf("completions: %w", err)
+	}
+	for i, item := range items {
+		var s scanner
+		o, err := s.record(nil, item)
+		if err != nil {
+			return fmt.Errorf("completions: reply %d: %w", i+1, err)
+		}
+		completion := o.Get("completion")
+		if completion == nil {
+			return fmt.Errorf(`completions: reply %d: no "completion"`, i+1)
+		}
+		before, text, err := parseReply(completion)
+		if err == nil && len(before) > 0 {
+			err = errors.New("more than one turn, where the reply alone is expected")
+		}
+		if err != nil {
+			return fmt.Errorf("completions: reply %d: %w", i+1, err)
+		}
+		rank := number(o.Get("rank"))
+		if !finite(rank) {
+			return fmt.Errorf("completions: reply %d: no rank, which is 0 for the best reply", i+1)
+		}
+		c.list, c.ranks = append(c.list, Response{Text: text}), append(c.ranks, rank)
+	}
+	if len(c.list) == 0 {
+		return errors.New("completions: no reply in the list")
+	}
+	c.prompt = prompt
+	return c.listColumns(v)
+}
+
+// listColumns reads what the writers here put beside lists that have no place
+// for it: authors, and the certainty of a list that is one pair.
+func (c *content) listColumns(v *view) error {
+	if len(c.list) == 2 {
+		p, err := probability(v.obj, "label_prob")
+		if err != nil {
+			return err
+		}
+		if !math.IsNaN(p) {
+			c.prob = &p
+		}
+	}
+	var authors []string
+	if firstKind(v.obj.Get("authors")) == '"' && json.Unmarshal(v.obj.Get("authors"), &authors) == nil && len(authors) == len(c.list) {
+		v.get("authors")
+		for i, a := range authors {
+			c.list[i].Author = a
+		}
+	}
+	return nil
+}
+
+// fitsHHH is the shape of the "helpful, honest and harmless" comparisons: replies
+// with 1 for the better and 0 for the others.
+func fitsHHH(o Object) bool {
+	return has(o, "input") && (kinds(o, '{', "targets") || kinds(o, '{', "target_scores"))
+}
+
+func readHHH(v *view, c *content) error {
+	prompt, err := v.prompt(false)
+	if err != nil {
+		return err
+	}
+	if prompt == nil {
+		return errNoPrompt
+	}
+	key := "targets"
+	if !kinds(v.obj, '{', key) {
+		key = "target_scores"
+	}
+	var s scanner
+	o, err := s.record(nil, v.get(key))
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	var replies []string
+	var labels []float64
+	if key == "targets" {
+		if err := errors.Join(json.Unmarshal(orNull(o.Get("choices")), &replies), json.Unmarshal(orNull(o.Get("labels")), &labels)); err != nil {
+			return errors.New("targets: lists of texts in choices and of numbers in labels are expected")
+		}
+	} else {
+		for _, f := range o {
+			replies, labels = append(replies, f.Key), append(labels, number(f.Value))
+		}
+	}
+	if len(replies) != len(labels) || len(replies) < 2 {
+		return fmt.Errorf("%s: %d labels for %d replies", key, len(labels), len(replies))
+	}
+	for i, text := range replies {
+		if !finite(labels[i]) {
+			return fmt.Errorf("%s: the label of reply %d is no number", key, i+1)
+		}
+		c.list, c.ranks = append(c.list, Response{Text: text}), append(c.ranks, -labels[i])
+	}
+	c.prompt = prompt
+	return c.listColumns(v)
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// fitsUltraFeedback takes UltraFeedback's own shape, several completions with
+// annotations, and the binarized one of chosen and rejected dialogues.
+func fitsUltraFeedback(o Object) bool {
+	return has(o, "instruction") && firstObject(o.Get("completions")).Get("response") != nil ||
+		fitsConversational(o) && has(o, "score_chosen") && has(o, "score_rejected")
+}
+
+func readUltraFeedback(v *view, c *content) error {
+	if firstKind(v.obj.Get("completions")) != '{' {
+		if err := readChosen(v, c); err != nil {
+			return err
+		}
+		// Replies of one score are a tie: nobody has chosen between them.
+		a, b := number(v.obj.Get("score_chosen")), number(v.obj.Get("score_rejected"))
+		if a == b && v.obj.Get("label_prob") == nil {
+			c.pair.P = 0.5
+		}
+		return nil
+	}
+	prompt, err := v.prompt(false)
+	if err != nil {
+		return err
+	}
+	if prompt == nil {
+		return errNoPrompt
+	}
+	items, err := elements(v.get("completions"))
+	if err != nil {
+		return fmt.Errorf("completions: %w", err)
+	}
+	scored := true
+	for i, item := range items {
+		r, err := parseResponse(item)
+		if err != nil {
+			return fmt.Errorf("completions: reply %d: %w", i+1, err)
+		}
+		var s scanner
+		o, _ := s.record(nil, item)
+		score := feedbackScore(o)
+		scored = scored && finite(score)
+		c.list, c.ranks = append(c.list, r), append(c.ranks, -score)
+	}
+	if len(c.list) == 0 {
+		return errors.New("completions: no reply in the list")
+	}
+	if !scored {
+		c.ranks = nil
+	}
+	c.prompt = prompt
+	c.dropped = append(c.dropped, "annotations and critiques of completions")
+	return nil
+}
+
+// feedbackScore is a completion's fine-grained score, else the mean of its four
+// ratings, else the overall score, which for some hundred completions of the
+// published set is ten times too high.
+func feedbackScore(o Object) float64 {
+	if x := number(o.Get("fine-grained_score")); finite(x) {
+		return x
+	}
+	var s scanner
+	if notes, err := s.record(nil, orNull(o.Get("annotations"))); err == nil {
+		sum, n := 0.0, 0
+		for _, f := range notes {
+			var inner scanner
+			note, err := inner.record(nil, f.Value)
+			if err != nil {
+				continue
+			}
+			if x := number(note.Get("Rating")); finite(x) {
+				sum, n = sum+x, n+1
+			}
+		}
+		if n > 0 {
+			return sum / float64(n)
+		}
+	}
+	return number(o.Get("overall_score"))
+}
+
+// fitsPrometheus takes two replies with a verdict "… [RESULT] A", and the
+// columns of Prometheus's preference collection.
+func fitsPrometheus(o Object) bool {
+	if has(o, "orig_instruction") && has(o, "orig_response_A") && has(o, "orig_response_B") {
+		return true
+	}
+	_, ok := prometheusLabel(o)
+	return ok && has(o, "instruction") && has(o, "response_A") && has(o, "response_B")
+}
+
+const resultMark = "[RESULT]"
+
+// prometheusLabel reads the verdict at the end of an output.
+func prometheusLabel(o Object) (float64, bool) {
+	for _, key := range []string{"orig_preference", "output"} {
+		text, ok := getText(o, key)
+		if !ok {
+			continue
+		}
+		if i := strings.LastIndex(text, resultMark); i >= 0 {
+			text = text[i+len(resultMark):]
+		} else if key == "output" {
+			continue
+		}
+		switch strings.TrimSpace(text) {
+		case "A":
+			return 1, true
+		case "B":
+			return 0, true
+		}
+	}
+	return 0, false
+}
+
+func readPrometheus(v *view, c *content) error {
+	prefix := ""
+	if has(v.obj, "orig_instruction") {
+		prefix = "orig_"
+	}
+	key := prefix + "instruction"
+	raw := v.get(key)
+	if kindOf(raw) != '"' && kindOf(raw) != '[' {
+		return fmt.Errorf("%w: no %q", errNoPrompt, key)
+	}
+	prompt, err := parsePrompt(raw, false, v.cells)
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	_, a, err := v.reply(prefix + "response_A")
+	if err != nil {
+		return err
+	}
+	_, b, err := v.reply(prefix + "response_B")
+	if err != nil {
+		return err
+	}
+	p, votes, err := pairLabel(v.obj)
+	if err != nil {
+		return err
+	}
+	if l, ok := prometheusLabel(v.obj); ok && math.IsNaN(p) {
+		p = l
+	}
+	c.pair = &Pair{
+		Prompt: prompt,
+		First:  Response{a, v.author("model_a")}, Second: Response{b, v.author("model_b")},
+		P: p, Votes: votes,
+	}
+	return nil
+}
+
+// fitsKTO is one reply that was wanted or not.
+func fitsKTO(o Object) bool {
+	_, ok := wanted(o)
+	return ok && has(o, "prompt") && has(o, "completion")
+}
+
+// wanted reads the label of a reply that stands alone. CSV has it as a text.
+func wanted(o Object) (good, ok bool) {
+	raw := o.Get("label")
+	switch text := string(raw); {
+	case text == "true" || text == `"true"` || text == `"True"`:
+		return true, true
+	case text == "false" || text == `"false"` || text == `"False"`:
+		return false, true
+	}
+	return false, false
+}
+
+// joiner makes pairs of neighbouring replies to one prompt that are labelled
+// true and false, each of the one with each of the other.
+type joiner struct{ group []*Reply }
+
+// add takes the next reply and gives what the replies before it make, if that is
+// complete.
+func (j *joiner) add(r *Reply) *joined {
+	var done *joined
+	if len(j.group) > 0 && !sameTurns(j.group[0].Prompt, r.Prompt) {
+		done = j.flush()
+	}
+	j.group = append(j.group, r)
+	return done
+}
+
+// joined is what the replies to one prompt make.
+type joined struct {
+	pairs []*Pair
+	lone  []*Reply // replies for which there is none of the other label
+}
+
+func (j *joiner) flush() *joined {
+	if len(j.group) == 0 {
+		return nil
+	}
+	var sides [2][]*Reply
+	for _, r := range j.group {
+		if good, _ := wanted(r.Source.Extra); good {
+			sides[0] = append(sides[0], r)
+		} else {
+			sides[1] = append(sides[1], r)
+		}
+	}
+	group := j.group
+	j.group = nil
+	if len(sides[0]) == 0 || len(sides[1]) == 0 {
+		return &joined{lone: group}
+	}
+	out := &joined{}
+	for _, g := range sides[0] {
+		for _, b := range sides[1] {
+			src := g.Source
+			src.Sub = len(out.pairs)
+			src.Extra = without(src.Extra, "label")
+			p := 1.0
+			if x, err := probability(g.Source.Extra, "label_prob"); err == nil && !math.IsNaN(x) && len(group) == 2 {
+				p = x
+			}
+			out.pairs = append(out.pairs, &Pair{Prompt: g.Prompt, First: g.Response, Second: b.Response, P: p, Source: src})
+		}
+	}
+	return out
+}
+
+const loneReason = "no neighbour of the other label to the same prompt, so the reply makes no pair"
+
+// without gives the columns without one of them.
+func without(o Object, keys ...string) Object {
+	out := make(Object, 0, len(o))
+next:
+	for _, f := range o {
+		for _, k := range keys {
+			if f.Key == k {
+				continue next
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}

@@ -1,0 +1,276 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/deprecated"
+	pformat "github.com/parquet-go/parquet-go/format"
+)
+
+// eachParquet reads the rows of a Parquet file, one row group's pages at a time.
+// Columns are found by name; lists in any of the forms that writers have made
+// come out as lists, maps as objects.
+func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
+	// A damaged file may be one that the library did not foresee.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("a damaged Parquet file: %v", r)
+		}
+	}()
+	file, size, err := in.seekable()
+	if err != nil {
+		return err
+	}
+	f, err := parquet.OpenFile(file, size)
+	if err != nil {
+		return fmt.Errorf("Parquet: %w", err)
+	}
+	leaf := 0
+	root := makeStruct(f.Schema(), 0, 0, &leaf)
+	values := make([][]parquet.Value, leaf)
+	line := 0
+	buf := make([]parquet.Row, 64)
+	for _, g := range f.RowGroups() {
+		rows := g.Rows()
+		for {
+			n, err := rows.ReadRows(buf)
+			for _, row := range buf[:n] {
+				line++
+				if !fn(root.row(row, values, line)) {
+					return rows.Close()
+				}
+			}
+			if errors.Is(err, io.EOF) || err == nil && n == 0 {
+				break
+			} else if err != nil {
+				rows.Close()
+				return fmt.Errorf("row %d: %w", line+1, err)
+			}
+		}
+		if err := rows.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seekable gives the file itself, or a copy of what is not one.
+func (in *input) seekable() (io.ReaderAt, int64, error) {
+	if in.file != nil {
+		if st, err := in.file.Stat(); err == nil && st.Mode().IsRegular() {
+			return in.file, st.Size(), nil
+		}
+	}
+	tmp, err := os.CreateTemp("", "cai-parquet-*")
+	if err != nil {
+		return nil, 0, err
+	}
+	os.Remove(tmp.Name())
+	in.closer = append(in.closer, tmp.Close)
+	n, err := io.Copy(tmp, in.r)
+	return tmp, n, err
+}
+
+// column is a node of the schema as values are read from it.
+type column struct {
+	kind   byte // '"' text, 'b' bytes, '0' another leaf, '{' struct, '[' list, 'm' map
+	name   string
+	leaf   int // the first leaf under it
+	leaves int
+	def    int // definition level from which on it is there
+	rep    int // of a list: repetition level of a further element
+	fields []*column
+	elem   *column
+}
+
+func makeStruct(n parquet.Node, rep, def int, leaf *int) *column {
+	c := &column{kind: '{', leaf: *leaf, def: def}
+	for _, f := range n.Fields() {
+		child := makeColumn(f.Name(), f, rep, def, leaf)
+		child.name = f.Name()
+		c.fields = append(c.fields, child)
+	}
+	c.leaves = *leaf - c.leaf
+	return c
+}
+
+// makeColumn reads a node of the schema; rep and def are the levels of what it is
+// in.
+func makeColumn(name string, n parquet.Node, rep, def int, leaf *int) *column {
+	if n.Optional() {
+		def++
+	}
+	if n.Repeated() { // a list without the annotation
+		return asRepeated(rep, def, leaf, func(rep, def int) *column { return makePresent(name, n, rep, def, leaf) })
+	}
+	return makePresent(name, n, rep, def, leaf)
+}
+
+func asRepeated(rep, def int, leaf *int, elem func(rep, def int) *column) *column {
+	c := &column{kind: '[', leaf: *leaf, def: def, rep: rep + 1}
+	c.elem = elem(rep+1, def+1)
+	c.leaves = *leaf - c.leaf
+	return c
+}
+
+// makePresent is makeColumn where def counts the node itself.
+func makePresent(name string, n parquet.Node, rep, def int, leaf *int) *column {
+	if n.Leaf() {
+		c := &column{kind: '0', leaf: *leaf, leaves: 1, def: def}
+		if k := n.Type().Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
+			c.kind = '"'
+		}
+		*leaf++
+		return c
+	}
+	list, isMap := annotation(n)
+	fields := n.Fields()
+	if !(list || isMap) || len(fields) != 1 || !fields[0].Repeated() {
+		return makeStruct(n, rep, def, leaf)
+	}
+	inner := fields[0]
+	c := asRepeated(rep, def, leaf, func(rep, def int) *column {
+		// Three levels, but for the older forms in which the repeated node is the
+		// element itself.
+		if list && !inner.Leaf() && len(inner.Fields()) == 1 && inner.Name() != "array" && inner.Name() != name+"_tuple" {
+			f := inner.Fields()[0]
+			return makeColumn(f.Name(), f, rep, def, leaf)
+		}
+		return makePresent(inner.Name(), inner, rep, def, leaf)
+	})
+	if isMap && len(c.elem.fields) == 2 && c.elem.fields[0].kind == '"' {
+		c.kind = 'm'
+	}
+	return c
+}
+
+// annotation tells whether a group is marked as a list or a map, in the newer or
+// the older way.
+func annotation(n parquet.Node) (list, isMap bool) {
+	if lt := n.Type().LogicalType(); lt != nil {
+		switch lt.Value.(type) {
+		case *pformat.ListType:
+			return true, false
+		case *pformat.MapType:
+			return false, true
+		}
+	}
+	if ct := n.Type().ConvertedType(); ct != nil {
+		return *ct == deprecated.List, *ct == deprecated.Map || *ct == deprecated.MapKeyValue
+	}
+	return false, false
+}
+
+// row makes a record of a row's values.
+func (c *column) row(row parquet.Row, values [][]parquet.Value, line int) rawRecord {
+	for i := range values {
+		values[i] = values[i][:0]
+	}
+	for _, v := range row {
+		values[v.Column()] = append(values[v.Column()], v)
+	}
+	rec := rawRecord{line: line, obj: make(Object, 0, len(c.fields))}
+	for _, f := range c.fields {
+		raw, err := f.append(nil, values)
+		if err != nil {
+			return rawRecord{line: line, bad: fmt.Sprintf("column %q: %v", f.name, err)}
+		}
+		if kindOf(raw) != 'n' { // Parquet has no column that is missing in one row
+			rec.obj = append(rec.obj, Field{f.name, raw})
+		}
+	}
+	return rec
+}
+
+// append writes the value that the leaves under c hold as JSON.
+func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
+	if c.leaves == 0 || len(values[c.leaf]) == 0 {
+		return append(b, "null"...), nil
+	}
+	first := values[c.leaf][0]
+	if first.DefinitionLevel() < c.def {
+		return append(b, "null"...), nil
+	}
+	var err error
+	switch c.kind {
+	case '{':
+		b = append(b, '{')
+		for i, f := range c.fields {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(b, quote(f.name)...), ':')
+			if b, err = f.append(b, values); err != nil {
+				return b, err
+			}
+		}
+		return append(b, '}'), nil
+	case '[', 'm':
+		return c.appendList(b, values, first)
+	case '"':
+		text := first.ByteArray()
+		if !utf8.Valid(text) {
+			return b, errors.New(badUTF8(text))
+		}
+		return append(b, quote(string(text))...), nil
+	}
+	switch first.Kind() {
+	case parquet.Boolean:
+		return strconv.AppendBool(b, first.Boolean()), nil
+	case parquet.Int32:
+		return strconv.AppendInt(b, int64(first.Int32()), 10), nil
+	case parquet.Int64:
+		return strconv.AppendInt(b, first.Int64(), 10), nil
+	case parquet.Float:
+		return append(b, jsonNumber(float64(first.Float()))...), nil
+	case parquet.Double:
+		return append(b, jsonNumber(first.Double())...), nil
+	}
+	return append(b, quote(first.String())...), nil
+}
+
+func (c *column) appendList(b []byte, values [][]parquet.Value, first parquet.Value) ([]byte, error) {
+	open, end := byte('['), byte(']')
+	if c.kind == 'm' {
+		open, end = '{', '}'
+	}
+	b = append(b, open)
+	if first.DefinitionLevel() <= c.def {
+		return append(b, end), nil // there, and without elements
+	}
+	left := make([][]parquet.Value, len(values))
+	copy(left[c.leaf:], values[c.leaf:c.leaf+c.leaves])
+	part := make([][]parquet.Value, len(values))
+	var err error
+	for n := 0; len(left[c.leaf]) > 0; n++ {
+		for i := c.leaf; i < c.leaf+c.leaves; i++ {
+			end := min(1, len(left[i]))
+			for end < len(left[i]) && left[i][end].RepetitionLevel() > c.rep {
+				end++
+			}
+			part[i], left[i] = left[i][:end], left[i][end:]
+		}
+		if n > 0 {
+			b = append(b, ',')
+		}
+		if c.kind == '[' {
+			if b, err = c.elem.append(b, part); err != nil {
+				return b, err
+			}
+			continue
+		}
+		if b, err = c.elem.fields[0].append(b, part); err != nil {
+			return b, err
+		}
+		if b, err = c.elem.fields[1].append(append(b, ':'), part); err != nil {
+			return b, err
+		}
+	}
+	return append(b, end), nil
+}

@@ -1,0 +1,301 @@
+package dataset
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// shape is the type of a column as all of its values have it so far. Parquet has
+// one type for a column; JSON may have several, which become JSON texts.
+type shape struct {
+	kind   byte // 0 nothing but null yet, 't' boolean, 'i' integer, 'f' float, '"' text, '[' list, '{' object, '*' JSON as a text
+	elem   *shape
+	names  []string // of an object, in the order that they were seen
+	fields map[string]*shape
+	column int // the first leaf
+	def    int // definition level of a value that is there
+}
+
+// maxFields bounds the fields of a struct, for objects whose keys are data.
+const maxFields = 200
+
+func (s *shape) see(raw json.RawMessage) {
+	kind := kindOf(raw)
+	if kind == 0 || kind == 'n' || s.kind == '*' {
+		return
+	}
+	switch kind {
+	case 'f':
+		kind = 't'
+	case '0':
+		kind = 'f'
+		if _, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+			kind = 'i'
+		} else if !finite(number(raw)) {
+			kind = '*'
+		}
+	}
+	switch {
+	case s.kind == 0:
+		s.kind = kind
+	case s.kind == 'i' && kind == 'f', s.kind == 'f' && kind == 'i':
+		s.kind = 'f'
+	case s.kind != kind:
+		s.kind = '*'
+	}
+	switch s.kind {
+	case '[':
+		items, err := elements(raw)
+		if err != nil {
+			s.kind = '*'
+			return
+		}
+		if s.elem == nil {
+			s.elem = &shape{}
+		}
+		for _, item := range items {
+			s.elem.see(item)
+		}
+	case '{':
+		var sc scanner
+		o, err := sc.record(nil, raw)
+		if err != nil || len(o) == 0 {
+			s.kind = '*' // Parquet has no struct without fields
+			return
+		}
+		s.object(o)
+	}
+}
+
+func (s *shape) object(o Object) {
+	if s.fields == nil {
+		s.fields = map[string]*shape{}
+	}
+	for _, f := range o {
+		if f.Key == "" {
+			s.kind = '*'
+			return
+		}
+		child := s.fields[f.Key]
+		if child == nil {
+			if len(s.names) >= maxFields {
+				s.kind = '*'
+				return
+			}
+			child = &shape{}
+			s.fields[f.Key], s.names = child, append(s.names, f.Key)
+		}
+		child.see(f.Value)
+	}
+}
+
+// group is a struct that keeps the order of its fields.
+type group struct {
+	parquet.Group
+	names []string
+}
+
+func (g group) Fields() []parquet.Field {
+	fields := g.Group.Fields()
+	slices.SortFunc(fields, func(a, b parquet.Field) int {
+		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
+	})
+	return fields
+}
+
+// node gives the Parquet type, everything nullable, and numbers the leaves.
+func (s *shape) node(def int, leaf *int) parquet.Node {
+	s.def, s.column = def+1, *leaf
+	var n parquet.Node
+	switch s.kind {
+	case '[':
+		n = parquet.List(s.elem.node(def+2, leaf))
+		return parquet.Optional(n)
+	case '{':
+		return parquet.Optional(s.group(def+1, leaf))
+	case 't':
+		n = parquet.Leaf(parquet.BooleanType)
+	case 'i':
+		n = parquet.Leaf(parquet.Int64Type)
+	case 'f':
+		n = parquet.Leaf(parquet.DoubleType)
+	default:
+		n = parquet.String()
+	}
+	*leaf++
+	return parquet.Optional(n)
+}
+
+func (s *shape) group(def int, leaf *int) parquet.Node {
+	g := group{parquet.Group{}, s.names}
+	for _, name := range s.names {
+		g.Group[name] = s.fields[name].node(def, leaf)
+	}
+	return g
+}
+
+// put appends a value to the leaves; def is how much of the path to it is there.
+func (s *shape) put(row []parquet.Row, raw json.RawMessage, rep, depth, def int) {
+	kind := kindOf(raw)
+	there := kind != 0 && kind != 'n'
+	if there {
+		def = s.def
+	}
+	switch s.kind {
+	case '[':
+		var items []json.RawMessage
+		if there {
+			items, _ = elements(raw)
+		}
+		if len(items) == 0 {
+			s.elem.put(row, nil, rep, depth+1, def)
+			return
+		}
+		for i, item := range items {
+			if i > 0 {
+				rep = depth + 1
+			}
+			s.elem.put(row, item, rep, depth+1, def+1)
+		}
+		return
+	case '{':
+		var o Object
+		if there {
+			var sc scanner
+			o, _ = sc.record(nil, raw)
+		}
+		s.putFields(row, o, rep, depth, def)
+		return
+	}
+	var v parquet.Value
+	switch {
+	case !there:
+		v = parquet.NullValue()
+	case s.kind == 't':
+		v = parquet.BooleanValue(kind == 't')
+	case s.kind == 'i':
+		n, _ := strconv.ParseInt(string(raw), 10, 64)
+		v = parquet.Int64Value(n)
+	case s.kind == 'f':
+		v = parquet.DoubleValue(number(raw))
+	case s.kind == '"':
+		text, _ := unquote(raw)
+		v = parquet.ByteArrayValue([]byte(text))
+	default:
+		v = parquet.ByteArrayValue(raw)
+	}
+	row[s.column] = append(row[s.column], v.Level(rep, def, s.column))
+}
+
+func (s *shape) putFields(row []parquet.Row, o Object, rep, depth, def int) {
+	for _, name := range s.names {
+		s.fields[name].put(row, o.Get(name), rep, depth, def)
+	}
+}
+
+// parquetWriter keeps the records in a temporary file until the types of all
+// columns are known, then writes them by row groups: memory does not grow with
+// the file. It writes no key "huggingface": readers take the schema from Parquet.
+type parquetWriter struct {
+	w     io.Writer
+	spool *os.File
+	buf   *bufio.Writer
+	enc   *Encoder
+	root  shape
+	err   error
+}
+
+func newParquetWriter(w io.Writer) *parquetWriter {
+	p := &parquetWriter{w: w, root: shape{kind: '{'}}
+	if p.spool, p.err = os.CreateTemp("", "cai-parquet-*"); p.err == nil {
+		os.Remove(p.spool.Name()) // gone with the process, however that ends
+		p.buf = bufio.NewWriterSize(p.spool, readBuffer)
+		p.enc = NewEncoder(p.buf)
+	}
+	return p
+}
+
+func (p *parquetWriter) WriteRow(o Object) error {
+	if p.err != nil {
+		return p.err
+	}
+	if p.root.object(o); p.root.kind != '{' {
+		return fmt.Errorf("more than %d columns, or one without a name: Parquet is for tables", maxFields)
+	}
+	return p.enc.Encode(o)
+}
+
+const (
+	groupRows  = 20000
+	groupBytes = 64 << 20
+)
+
+func (p *parquetWriter) Close() error {
+	if p.err != nil {
+		return p.err
+	}
+	defer p.spool.Close()
+	if len(p.root.names) == 0 {
+		p.root.object(Object{{"prompt", nil}}) // a file needs a column
+	}
+	if err := p.buf.Flush(); err != nil {
+		return err
+	}
+	if _, err := p.spool.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	leaves := 0
+	schema := parquet.NewSchema("schema", p.root.group(0, &leaves))
+	w := parquet.NewWriter(p.w, schema, parquet.Compression(&parquet.Snappy), parquet.CreatedBy("cai", "", ""))
+	lines := lineReader{r: bufio.NewReaderSize(p.spool, readBuffer)}
+	columns := make([]parquet.Row, leaves)
+	var obj Object
+	var row parquet.Row
+	rows, size := 0, 0
+	for {
+		line, err := lines.next()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+		if obj, err = appendObject(obj[:0], line); err != nil {
+			return err
+		}
+		row = row[:0]
+		for i := range columns {
+			columns[i] = columns[i][:0]
+		}
+		p.root.putFields(columns, obj, 0, 0, 0)
+		for i := range columns {
+			row = append(row, columns[i]...)
+		}
+		if _, err := w.WriteRows([]parquet.Row{row}); err != nil {
+			return err
+		}
+		rows, size = rows+1, size+len(line)
+		if rows >= groupRows || size >= groupBytes {
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			rows, size = 0, 0
+		}
+	}
+	return w.Close()
+}
+
+// jsonNumber writes a float that JSON can hold, else null.
+func jsonNumber(x float64) json.RawMessage {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(strconv.FormatFloat(x, 'g', -1, 64))
+}
