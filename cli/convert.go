@@ -14,7 +14,7 @@ func (a *app) convertCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "convert",
 		Usage:     "preference files from one format to another",
-		ArgsUsage: "[--from F] [--to F] IN [OUT]",
+		ArgsUsage: "[--from F] [--to F] IN [OUT]; --check FILE…",
 		Description: "Formats: " + strings.Join(dataset.WriteFormats(), ", ") + ".\n" +
 			"--from is found from the columns if it is not named; --verbose tells which of them\n" +
 			"decided. OUT's name says how the records are held: .jsonl, .json, .csv, .parquet, and\n" +
@@ -27,6 +27,8 @@ func (a *app) convertCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "to", Usage: "the output's `FORMAT`; default: the records as they are"},
 			&urfave.IntFlag{Name: "pairs", Usage: "take at most `N` pairs of a list of replies; 0 takes all"},
 			&urfave.Int64Flag{Name: "seed", Usage: "`SEED` of the pairs that are drawn"},
+			&urfave.BoolFlag{Name: "check", Usage: "look for what is wrong with the preference files instead: duplicates, contradictions, identical, empty or swapped sides, leaks between splits (files, or a column split), mixed scripts, unfinished ends, control characters, length gap, place of the winner"},
+			requireFlag("checks.duplicates.share<=0.01"),
 			&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
 		},
 		Action: a.runConvert,
@@ -36,6 +38,12 @@ func (a *app) convertCommand() *urfave.Command {
 func (a *app) runConvert(c *urfave.Context) error {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
+	if c.Bool("check") {
+		return a.runCheck(c)
+	}
+	if len(c.StringSlice("require")) > 0 {
+		return usagef("--require belongs to --check")
+	}
 	a.startsOver = true
 	args := c.Args().Slice()
 	if len(args) < 1 || len(args) > 2 {
