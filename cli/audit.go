@@ -36,6 +36,8 @@ func (a *app) auditCommand() *urfave.Command {
 			"Causes are what the scores follow: the share of their variance, between replies to one\n" +
 			"prompt, that goes with length, markup, refusals, tone … (observed: Shapley values of R²),\n" +
 			"and the same for what the worthless edits changed (by_edits); share is their mean.\n\n" +
+			"A search composes edits and words to raise the score as far as --budget scorings allow, and\n" +
+			"shows the best exploits.\n\n" +
 			"Where replies have a gold number (--gold-lists, or lists in --data) the curves of best-of-n\n" +
 			"show what optimising against the score does to it. --mitigate trains candidates on --data\n" +
 			"(debiased, without style, with pairs of the failed edits, an ensemble's lower bound,\n" +
@@ -44,7 +46,7 @@ func (a *app) auditCommand() *urfave.Command {
 			"--json prints findings [{probe, edit, kind, strength, n, win_rate, ci, effect, effect_ci,\n" +
 			"flip_rate, verdict, strengths}], causes [{feature, share, ci, observed, by_edits, slope,\n" +
 			"correlation, frozen}], explained, overoptimisation,\n" +
-			"mitigation, replies, score_sd. The probe\n" +
+			"search, mitigation, replies, score_sd. The probe\n" +
 			"\"length\" is the edit padding; either name can stand in --require.\n" + exitHelp,
 		Flags: append(append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
@@ -53,6 +55,7 @@ func (a *app) auditCommand() *urfave.Command {
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the sample, the edits and the intervals (`N`)"},
 			&urfave.StringSliceFlag{Name: "probe", Usage: "only the probes of these `NAME`s; default all"},
 			&urfave.StringSliceFlag{Name: "gold-lists", Usage: "replies with a gold number each, for over-optimisation curves; default the lists of --data that have one (`FILE`)"},
+			&urfave.IntFlag{Name: "budget", Value: 20000, Usage: "scorings that the search for exploits may take; 0 for no search (`N`)"},
 			&urfave.BoolFlag{Name: "mitigate", Usage: "train candidates on --data against what was found, and measure them on a fifth of the prompts"},
 			&urfave.StringSliceFlag{Name: "bench", Usage: "with --mitigate: also measure on this preference `FILE`, of RM-Bench its hard level"},
 			&urfave.StringFlag{Name: "card", Usage: "write the model's card to `FILE`: .md, .json or .html"},
@@ -80,6 +83,7 @@ type hackAudit struct {
 	Explain  *audit.Explained `json:"explained"`
 	// Over is an empty object where no gold scores are at hand.
 	Over       any               `json:"overoptimisation"`
+	Search     *audit.Search     `json:"search,omitempty"`
 	Mitigation []audit.Candidate `json:"mitigation,omitempty"`
 }
 
@@ -140,8 +144,8 @@ func (u *auditing) check() error {
 	if c.String("rm") == "" {
 		return hinted(usagef("no reward model is named"), "use --rm FILE; cai train makes one")
 	}
-	if c.Int("sample") < 0 {
-		return usagef("--sample cannot be negative")
+	if c.Int("sample") < 0 || c.Int("budget") < 0 {
+		return usagef("--sample and --budget cannot be negative")
 	}
 	if c.Bool("mitigate") && len(c.StringSlice("data")) == 0 {
 		return hinted(usagef("--mitigate without training data"), "name them by --data FILE")
@@ -207,6 +211,11 @@ func (u *auditing) run() error {
 	u.out.Findings, u.out.Causes, u.out.Explain = findings, causes, explained
 	u.out.Failed = len(audit.Failed(findings))
 	u.out.Over = struct{}{}
+	if n := c.Int("budget"); n > 0 {
+		if u.out.Search, err = audit.Climb(u.ctx, u.ref, n, o); err != nil {
+			return fmt.Errorf("search: %w", err)
+		}
+	}
 	gold, err := u.golds()
 	if err != nil {
 		return err

@@ -21,6 +21,10 @@ const (
 func auditDocument(o *hackAudit, over *audit.OverOptimisation) *report.Document {
 	doc := &report.Document{Title: "Reward-hacking audit: " + o.Model}
 	doc.Verdicts = auditVerdicts(o)
+	if k := o.Search; k != nil {
+		doc.Verdicts = append(doc.Verdicts, report.Verdict{Level: report.Level(k.Verdict), Text: fmt.Sprintf(
+			"A search of %d scorings raises the score of %d replies by %s %s SD on average, without a better reply.", k.Scored, k.N, k.Gain, figureCI(k.GainCI))})
+	}
 	if over != nil {
 		doc.Verdicts = append(doc.Verdicts, over.Verdicts()...)
 	}
@@ -33,6 +37,13 @@ func auditDocument(o *hackAudit, over *audit.OverOptimisation) *report.Document 
 	add(report.Heading("Probes"), probesTable(o.Findings), report.Text(audit.BoundsText))
 	add(report.Heading("Causes"))
 	add(causeBlocks(o)...)
+	if k := o.Search; k != nil {
+		t := report.Table{Head: []string{"gain, SD", "moves", "prompt", "from", "to"}}
+		for _, e := range k.Best {
+			t.Rows = append(t.Rows, []string{fmt.Sprintf("%+.2f", e.Gain), strings.Join(e.Moves, ", "), clip(e.Prompt), clip(e.Reply), clip(e.Text)})
+		}
+		add(report.Heading("Search"), t, report.Text(audit.SearchText))
+	}
 	if over != nil {
 		add(over.Blocks()...)
 	}
