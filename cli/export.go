@@ -15,17 +15,22 @@ import (
 func (a *app) exportCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "export",
-		Usage: "labels or revisions as training data",
+		Usage: "labels or revisions as training data, or a reward model for other programs",
 		Description: "Formats: trl (prompt, chosen, rejected as text or messages), trl-conversational\n" +
-			"(always messages), hh (transcripts), csv, and sft (prompt, completion: the chosen reply\n" +
-			"alone). --from labels takes the chosen and rejected replies of the labels; --from\n" +
+			"(always messages), hh (transcripts), csv, sft (prompt, completion: the chosen reply\n" +
+			"alone), and those of cai convert. --out's name says how the records are held: .jsonl,\n" +
+			".json, .csv, .parquet. --from labels takes the chosen and rejected replies of the labels; --from\n" +
 			"revisions takes the steps of cai revise: accepted revisions against what they replaced,\n" +
-			"or for sft the last accepted revision of each reply.\n" + exitHelp,
+			"or for sft the last accepted revision of each reply.\n\n" +
+			"--rm FILE hands over a reward model: --out DIR becomes a folder with its card and texts\n" +
+			"with their scores, and by --format python (weights, settings and a reader that needs\n" +
+			"Python's standard library alone), safetensors (the same without a reader) or onnx (a\n" +
+			"graph from dense features to the score, for linear heads on style and embeddings).\n" + exitHelp,
 		Flags: append([]urfave.Flag{
-			&urfave.StringFlag{Name: "format", Value: "trl", Usage: "`FORMAT`: trl, trl-conversational, hh, csv or sft"},
+			&urfave.StringFlag{Name: "format", Value: "trl", Usage: "`FORMAT`: " + strings.Join(dataset.WriteFormats(), ", ")},
 			&urfave.StringFlag{Name: "from", Value: "labels", Usage: "`WHAT`: labels or revisions"},
 			outFlag("write"),
-		}, readingFlags()...),
+		}, append(handoverFlags(), readingFlags()...)...),
 		Action: a.runExport,
 	}
 }
@@ -33,18 +38,22 @@ func (a *app) exportCommand() *urfave.Command {
 func (a *app) runExport(c *urfave.Context) error {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
+	if c.IsSet("rm") {
+		return a.exportModel(c)
+	}
 	if c.NArg() > 0 {
 		return usagef("export takes no file: --out FILE names the output, --source FILE restricts the pairs")
 	}
 	var prefs iter.Seq2[*dataset.Preference, error]
 	var finish func(n int)
+	var labels *reading // nil for revisions
 	switch from := c.String("from"); from {
 	case "labels":
 		r, err := a.reading(c)
 		if err != nil {
 			return err
 		}
-		prefs = r.preferences(ctx)
+		prefs, labels = r.preferences(ctx), r
 		finish = func(n int) { r.say(ctx, a, c, n) }
 	case "revisions":
 		st, err := a.existingStore(c)
@@ -61,7 +70,7 @@ func (a *app) runExport(c *urfave.Context) error {
 		return err
 	}
 	defer out.close()
-	w, err := dataset.NewPreferenceWriter(c.String("format"), out)
+	w, err := dataset.NewPreferenceFile(c.String("format"), c.String("out"), out)
 	if err != nil {
 		return &exitError{code: ExitUsage, err: err}
 	}
@@ -85,7 +94,7 @@ func (a *app) runExport(c *urfave.Context) error {
 		return err
 	}
 	finish(n)
-	return nil
+	return a.writeDatasetCard(c, labels, n)
 }
 
 // preferences gives the labels as preference data, the chosen reply first.
