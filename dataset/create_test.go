@@ -211,7 +211,7 @@ func TestOpenErrors(t *testing.T) {
 		"absent":  {filepath.Join(dir, "absent.jsonl"), "no such file"},
 		"folder":  {dir, "a folder, not a file"},
 		"utf16":   {write(t, "a.jsonl", "\xff\xfe{\x00"), "UTF-16"},
-		"parquet": {write(t, "a.parquet", "PAR1"), "Parquet: "},
+		"parquet": {write(t, "a.parquet", "PAR1"), "not readable as Parquet: "},
 		"text":    {write(t, "a.csv.gz", ""), ""},
 	} {
 		got := strings.Join(pairsOf(tt.path, dataset.ReadOptions{}), "\n")

@@ -29,7 +29,7 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	}
 	f, err := parquet.OpenFile(file, size)
 	if err != nil {
-		return fmt.Errorf("Parquet: %w", err)
+		return fmt.Errorf("not readable as Parquet: %w", err)
 	}
 	leaf := 0
 	root := makeStruct(f.Schema(), 0, 0, &leaf)
