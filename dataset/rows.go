@@ -105,21 +105,27 @@ func (w *csvRows) WriteRow(o Object) error {
 		}
 		row = append(row, cell)
 	}
+	cell, err := extraCell(o, w.columns, extraColumn)
+	if err != nil {
+		return err
+	}
+	return w.w.Write(append(row, cell))
+}
+
+// extraCell is the cell of the column extra: what a record has beside its columns
+// and the further names, as JSON; empty where that is nothing.
+func extraCell(o Object, columns []string, names ...string) (string, error) {
 	var rest Object
 	for _, f := range o {
-		if f.Key != extraColumn && !slices.Contains(w.columns, f.Key) {
+		if !slices.Contains(names, f.Key) && !slices.Contains(columns, f.Key) {
 			rest = append(rest, f)
 		}
 	}
-	cell := ""
-	if rest != nil {
-		raw, err := rest.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		cell = string(raw)
+	if rest == nil {
+		return "", nil
 	}
-	return w.w.Write(append(row, cell))
+	raw, err := rest.MarshalJSON()
+	return string(raw), err
 }
 
 func (w *csvRows) Close() error {

@@ -284,19 +284,9 @@ func (w *csvWriter) Write(p *Preference) error {
 		}
 		row = append(row, cell)
 	}
-	var rest Object
-	for _, f := range p.Extra {
-		if !slices.Contains(ownColumns, f.Key) && !slices.Contains(w.columns, f.Key) {
-			rest = append(rest, f)
-		}
-	}
-	cell := ""
-	if rest != nil {
-		raw, err := rest.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		cell = string(raw)
+	cell, err := extraCell(p.Extra, w.columns, ownColumns...)
+	if err != nil {
+		return err
 	}
 	return w.w.Write(append(row, cell))
 }
