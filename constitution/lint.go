@@ -106,11 +106,16 @@ func (c *Constitution) Lint() []Finding {
 	l.weights()
 	l.themes()
 	l.pullApart()
-	rank := map[string]int{SeverityError: 0, SeverityWarning: 1, SeverityInfo: 2}
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
-		return cmp.Or(a.Line-b.Line, rank[a.Severity]-rank[b.Severity])
+		return cmp.Or(a.Line-b.Line, CompareSeverity(a.Severity, b.Severity))
 	})
 	return l.found
+}
+
+// CompareSeverity puts errors before warnings and these before hints.
+func CompareSeverity(a, b string) int {
+	rank := []string{SeverityError, SeverityWarning, SeverityInfo}
+	return slices.Index(rank, a) - slices.Index(rank, b)
 }
 
 type linter struct {

@@ -82,9 +82,8 @@ func (r *Rubric) Lint() []Finding {
 		l.applies(c)
 	}
 	l.together()
-	rank := map[string]int{constitution.SeverityError: 0, constitution.SeverityWarning: 1, constitution.SeverityInfo: 2}
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
-		return cmp.Or(a.Line-b.Line, rank[a.Severity]-rank[b.Severity])
+		return cmp.Or(a.Line-b.Line, constitution.CompareSeverity(a.Severity, b.Severity))
 	})
 	return l.found
 }
