@@ -21,6 +21,7 @@ type Model struct {
 
 	load    Loader
 	current atomic.Pointer[loaded]
+	retired []*loaded   // those before, which requests may still use
 	batches chan *batch // to the goroutine that asks sources, for models that have some
 }
 
@@ -77,7 +78,17 @@ func (m *Model) reload() (changed bool, err error) {
 		return false, err
 	}
 	m.current.Store(l)
-	return true, nil // the old one's sources stay open for requests that still use it
+	m.retired = append(m.retired, old)
+	return true, nil
+}
+
+// close frees what the model, and those that it took the place of, use.
+func (m *Model) close() error {
+	err := m.current.Load().close()
+	for _, l := range m.retired {
+		err = errors.Join(err, l.close())
+	}
+	return err
 }
 
 // batch is the replies of one request, waiting for others to be asked with them.

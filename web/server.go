@@ -120,7 +120,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	close(stop)
 	background.Wait()
 	for _, m := range s.models {
-		err = errors.Join(err, m.current.Load().close())
+		err = errors.Join(err, m.close())
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

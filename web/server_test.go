@@ -69,6 +69,24 @@ func serve(t *testing.T, o web.Options) (*httptest.Server, *web.Server, string) 
 	return h, s, file
 }
 
+// run serves a model on a listener. It gives the address, what stops the server,
+// and what it ends with.
+func run(t *testing.T, m *web.Model) (addr string, cancel context.CancelFunc, ended <-chan error) {
+	t.Helper()
+	s, err := web.New([]*web.Model{m}, web.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	end := make(chan error, 1)
+	go func() { end <- s.Run(ctx, l) }()
+	return l.Addr().String(), cancel, end
+}
+
 func call(t *testing.T, method, url, body string, header ...string) (int, map[string]any, []any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -291,6 +309,46 @@ func TestModelsAreReloaded(t *testing.T) {
 	}
 }
 
+// What a model uses is freed when the server ends, and so is what those used that
+// it took the place of.
+func TestReloadedModelsAreFreed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rm.safetensors")
+	train(t, file, "kind")
+	var freed atomic.Int64
+	m, err := web.Open("rm", file, func(file string) (*rm.Model, func() error, error) {
+		m, err := rm.Load(file)
+		return m, func() error { freed.Add(1); return nil }, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := web.New([]*web.Model{m}, web.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	train(t, file, "warm")
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(file, later, later); err != nil {
+		t.Fatal(err)
+	}
+	s.Reload()
+	if n := freed.Load(); n != 0 {
+		t.Errorf("%d models were freed while requests might use them", n)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ctx, l); err != nil {
+		t.Fatal(err)
+	}
+	if n := freed.Load(); n != 2 {
+		t.Errorf("%d models were freed, want 2", n)
+	}
+}
+
 // source is a feature that a server would give; it counts how often it is asked.
 type source struct {
 	asked atomic.Int64
@@ -343,18 +401,8 @@ func TestRequestsShareTheFeatureServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := web.New([]*web.Model{model}, web.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, l) }()
-	url := "http://" + l.Addr().String()
+	addr, cancel, ended := run(t, model)
+	url := "http://" + addr
 	src.asked.Store(0)
 	const n = 60
 	scores := make([]float64, n)
@@ -395,19 +443,9 @@ func TestStoppingAnswersWhatWasAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := web.New([]*web.Model{m}, web.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, l) }()
+	addr, cancel, ended := run(t, m)
 	// A request whose body is still on its way when the server is stopped.
-	conn, err := net.Dial("tcp", l.Addr().String())
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +453,7 @@ func TestStoppingAnswersWhatWasAccepted(t *testing.T) {
 	body := `{"prompt":"q","response":"r"}`
 	fmt.Fprintf(conn, "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body[:10])
 	for range 100 { // until it is being worked on
-		if _, object, _ := call(t, "GET", "http://"+l.Addr().String()+"/health", ""); object["status"] == "ok" {
+		if _, object, _ := call(t, "GET", "http://"+addr+"/health", ""); object["status"] == "ok" {
 			break
 		}
 	}
