@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"cai/bench/server"
 	"cai/constitution"
 	"cai/dataset"
 	"cai/eval"
@@ -84,19 +85,12 @@ func run(ctx context.Context, host, model, threads, kept, path string, n, longes
 	if path == "" {
 		return fmt.Errorf("name a file of pairs")
 	}
-	cfg := llm.Config{Model: model, Options: map[string]string{"num_thread": threads}}
-	if host != "" {
-		cfg.Hosts = []string{host}
-	}
-	client, err := llm.Open(cfg)
+	options := map[string]string{"num_thread": threads}
+	client, id, err := server.Open(ctx, host, model, options)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	id, err := client.Identify(ctx)
-	if err != nil {
-		return err
-	}
 	b := &bench{client: client, answers: map[string]answer{}, principle: judge.ProbePrinciple()}
 	if err := b.open(kept); err != nil {
 		return err

@@ -13,10 +13,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
+	"cai/bench/server"
 	"cai/constitution"
 	"cai/dataset"
 	"cai/judge"
@@ -44,14 +44,10 @@ type ask struct {
 	tokens int
 }
 
-// Chat puts the last paragraph, which is the question, before the rest if the
-// question is to stand first.
+// Chat puts the question first if it is to stand there.
 func (a *ask) Chat(ctx context.Context, r llm.Request) (*llm.Reply, error) {
 	if a.first {
-		r.Messages = slices.Clone(r.Messages)
-		m := &r.Messages[len(r.Messages)-1]
-		i := strings.LastIndex(m.Content, "\n\n")
-		m.Content = m.Content[i+2:] + "\n\n" + m.Content[:i]
+		r = server.QuestionFirst(r)
 	}
 	reply, err := a.Client.Chat(ctx, r)
 	if err == nil {
@@ -70,21 +66,14 @@ func run(ctx context.Context, host, model, threads, file string, pairs int) erro
 		return fmt.Errorf("%s has %d principles, 16 are needed", file, len(con.Principles))
 	}
 	ps := con.Principles[:16]
-	cfg := llm.Config{Model: model, Options: map[string]string{"num_thread": threads, "num_ctx": "4096"}}
-	if host != "" {
-		cfg.Hosts = []string{host}
-	}
-	client, err := llm.Open(cfg)
+	options := map[string]string{"num_thread": threads, "num_ctx": "4096"}
+	client, id, err := server.Open(ctx, host, model, options)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	id, err := client.Identify(ctx)
-	if err != nil {
-		return err
-	}
 	a := &ask{Client: client}
-	j, err := judge.New(a, id, judge.Settings{Mode: judge.ModeToken, Options: cfg.Options})
+	j, err := judge.New(a, id, judge.Settings{Mode: judge.ModeToken, Options: options})
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
+	"cai/bench/server"
 	"cai/dataset"
 	"cai/eval"
 	"cai/llm"
@@ -64,14 +63,10 @@ type ask struct {
 	read   time.Duration // of prompts, as the server says
 }
 
-// Chat puts the last paragraph, which is the question, before the rest if the
-// question is to stand first.
+// Chat puts the question first if it is to stand there.
 func (a *ask) Chat(ctx context.Context, r llm.Request) (*llm.Reply, error) {
 	if a.first {
-		r.Messages = slices.Clone(r.Messages)
-		m := &r.Messages[len(r.Messages)-1]
-		i := strings.LastIndex(m.Content, "\n\n")
-		m.Content = m.Content[i+2:] + "\n\n" + m.Content[:i]
+		r = server.QuestionFirst(r)
 	}
 	reply, err := a.Client.Chat(ctx, r)
 	if err == nil {
@@ -98,19 +93,12 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	cfg := llm.Config{Model: c.model, Options: map[string]string{"num_thread": c.threads}}
-	if c.host != "" {
-		cfg.Hosts = []string{c.host}
-	}
-	client, err := llm.Open(cfg)
+	options := map[string]string{"num_thread": c.threads}
+	client, id, err := server.Open(ctx, c.host, c.model, options)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	id, err := client.Identify(ctx)
-	if err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "cai-bench-*")
 	if err != nil {
 		return err
@@ -128,7 +116,7 @@ func run(ctx context.Context, c config) error {
 			return err
 		}
 		defer st.Close()
-		graders[i] = rubric.New(a, id, st, r, 0, 0, llm.AnswerOptions(cfg.Options))
+		graders[i] = rubric.New(a, id, st, r, 0, 0, llm.AnswerOptions(options))
 		if err := st.PutJudge(ctx, graders[i].ID); err != nil {
 			return err
 		}
