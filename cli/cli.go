@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -84,6 +86,9 @@ func silent(code int) error { return &exitError{code: code} }
 // Run runs the command line args, without the program's name, and returns the
 // exit code.
 func Run(ctx context.Context, args []string, env Env) int {
+	if _, ok := env.Err.(*os.File); !ok {
+		env.Err = &oneByOne{w: env.Err} // progress and notes are written by several goroutines
+	}
 	a := &app{Env: env}
 	defer a.close()
 	err := a.urfave().RunContext(ctx, append([]string{"cai"}, reorder(args, a.urfave())...))
@@ -91,6 +96,18 @@ func Run(ctx context.Context, args []string, env Env) int {
 		err = cerr
 	}
 	return a.report(ctx, err)
+}
+
+// oneByOne lets several goroutines write, as a file does.
+type oneByOne struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneByOne) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
 }
 
 // report prints an error and gives its exit code.

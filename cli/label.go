@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -360,16 +361,18 @@ func (l *labelRun) ask() (label.Count, error) {
 	if l.adaptive != nil {
 		r.Store, r.Adaptive = l.adaptive.store, l.adaptive.rule
 	}
-	said := make(chan struct{})
-	go func() {
+	ended := make(chan struct{})
+	var talk sync.WaitGroup
+	talk.Go(func() {
 		select {
 		case <-a.Stop:
 			a.note(c, "stopping when the calls in flight are done; Ctrl-C again gives them up")
-		case <-said:
+		case <-ended:
 		}
-	}()
+	})
 	count, err := r.Run(c.Context, a.Stop)
-	close(said)
+	close(ended)
+	talk.Wait()
 	ferr := l.store.FinishRun(context.WithoutCancel(c.Context), run, count)
 	return count, errors.Join(err, ferr)
 }
