@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -13,12 +11,8 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"cai/constitution"
 	"cai/dataset"
 	"cai/eval"
-	"cai/judge"
-	"cai/llm"
-	"cai/prompt"
 	"cai/rm"
 )
 
@@ -155,168 +149,6 @@ func subset(p *dataset.Pair) string {
 		}
 	}
 	return strings.Join(parts, "/")
-}
-
-// authorComparer reads a file for who wrote its replies.
-func authorComparer(in *inputs, file string, limit int) (eval.Comparer, error) {
-	bad := in.bad
-	comparer, named, err := eval.Authors(limited(readFile(in, file, dataset.Pairs), limit), subset)
-	if err != nil {
-		return nil, err
-	}
-	if named == 0 {
-		return nil, hinted(fmt.Errorf("%s: no labelled pair names who wrote both replies", file),
-			"the author baseline reads columns such as chosen_model and rejected_model, mc and mr, model_a and model_b")
-	}
-	in.bad = bad // the same records are read again
-	return comparer, nil
-}
-
-func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
-	switch {
-	case c.String("baseline") == eval.AuthorBaseline:
-		return nil, nil // there is one for each file
-	case c.String("baseline") != "":
-		b, err := eval.Baseline(c.String("baseline"))
-		if err != nil {
-			return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%w, %s", err, eval.AuthorBaseline)}
-		}
-		return b, nil
-	case c.String("rm") != "":
-		m, done, err := a.rewardModel(c, c.String("rm"))
-		if err != nil {
-			return nil, err
-		}
-		return &rmComparer{Model: m, done: done}, nil
-	}
-	return a.judgeComparer(c, in)
-}
-
-// rmComparer is a reward model as a comparer.
-type rmComparer struct {
-	*rm.Model
-	margins, labels []float64 // of the file that is compared
-	done            func() error
-}
-
-// Compare serves one goroutine.
-func (m *rmComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
-	margin, first, second, err := m.Margin(ctx, p)
-	if err != nil {
-		return eval.Comparison{}, err
-	}
-	m.margins, m.labels = append(m.margins, margin), append(m.labels, p.P)
-	return eval.Comparison{Margin: margin, First: first.Mean, Second: second.Mean, Scored: true}, nil
-}
-
-// judgeComparer is a judge as a comparer: both orders, all principles.
-type judgeComparer struct {
-	app        *app
-	c          *urfave.Context
-	judge      *judge.Judge
-	shape      judge.Shape
-	model      *remembered
-	principles []constitution.Principle
-	any        bool // it has answered
-}
-
-func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, error) {
-	shape, err := shapeOf(c)
-	if err != nil {
-		return nil, err
-	}
-	_, ps, err := a.principles(c)
-	if err != nil {
-		return nil, err
-	}
-	longest := 0
-	for p, err := range in.pairs() {
-		if err != nil {
-			return nil, err
-		}
-		n := len(p.First.Text) + len(p.Second.Text)
-		for _, m := range p.Prompt {
-			n += len(m.Content)
-		}
-		longest = max(longest, n)
-	}
-	m, err := a.model(c)
-	if err != nil {
-		return nil, err
-	}
-	st, err := a.store(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.fit(c, m, prompt.Context(longest, 16)); err != nil {
-		return nil, err
-	}
-	j := &judgeComparer{app: a, c: c, shape: shape, model: a.remember(m, st), principles: ps}
-	return j, j.use(judge.ModeToken)
-}
-
-func (j *judgeComparer) use(mode string) error {
-	var err error
-	j.judge, err = judge.New(j.model, j.model.id, judge.Settings{Shape: j.shape, Mode: mode, Options: j.model.options})
-	return err
-}
-
-// Compare leaves out, as an abstention, a pair that cannot be judged.
-func (j *judgeComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
-	prefs, err := j.judge.Prefer(ctx, p.Prompt, p.First.Text, p.Second.Text, j.principles)
-	if !j.any && llm.KindOf(err) == llm.KindNoLogprobs && j.judge.ID.Mode == judge.ModeToken {
-		j.app.noLogprobs(j.c)
-		if err := j.use(judge.ModeVote); err != nil {
-			return eval.Comparison{}, err
-		}
-		prefs, err = j.judge.Prefer(ctx, p.Prompt, p.First.Text, p.Second.Text, j.principles)
-	}
-	if err != nil {
-		if err := j.app.itemError(err, p.Source, ""); err != nil {
-			return eval.Comparison{}, err
-		}
-		return eval.Comparison{}, eval.ErrAbstain
-	}
-	j.any = true
-	return eval.Comparison{Margin: logit(judge.Together(prefs, j.principles))}, nil
-}
-
-func printSet(w io.Writer, s *eval.Set) {
-	fmt.Fprintf(w, "%s: accuracy %s %s over %d pairs, %d prompts; %s\n", printable(s.Name), s.Accuracy, s.CI, s.N, s.Prompts, baselineText(s.Figures))
-	printAuthor(w, "  ", s.Author)
-	fmt.Fprintf(w, "  log loss %s (chance 0.693), ECE %s, length Spearman %s", s.LogLoss, s.ECE, s.LengthSpearman)
-	for _, reason := range sortedKeys(s.Skipped) {
-		fmt.Fprintf(w, ", %d left out: %s", s.Skipped[reason], strings.ReplaceAll(reason, "_", " "))
-	}
-	fmt.Fprintln(w)
-	for _, name := range sortedKeys(s.Subsets) {
-		f := s.Subsets[name]
-		fmt.Fprintf(w, "  %-28s %s %s over %d; %s\n", printable(name), f.Accuracy, f.CI, f.N, baselineText(f))
-	}
-	fmt.Fprint(w, "  ")
-	verdict(w, "it", s.Figures)
-}
-
-// printAuthor says what knowing the authors alone comes to, where they are named.
-func printAuthor(w io.Writer, indent string, f *eval.AuthorFigures) {
-	if f != nil {
-		fmt.Fprintf(w, "%swho wrote the replies, %d authors, tells %s %s over %d pairs; beyond it %+.3f %s\n",
-			indent, f.Authors, f.Accuracy, f.CI, f.N, float64(f.Delta), f.DeltaCI)
-	}
-}
-
-// verdict says in words what an accuracy beside its baselines comes to.
-func verdict(w io.Writer, what string, f eval.Figures) {
-	switch {
-	case f.CI.Contains(0.5):
-		fmt.Fprintf(w, "%s cannot be told from chance on these pairs\n", what)
-	case float64(f.Accuracy) < 0.5:
-		fmt.Fprintf(w, "%s is worse than chance on these pairs\n", what)
-	case f.BestBaseline != "" && f.DeltaCI[0] <= 0:
-		fmt.Fprintf(w, "%s is above chance, but not surely better than %q (%+.3f %s)\n", what, f.BestBaseline, float64(f.Delta), f.DeltaCI)
-	default:
-		fmt.Fprintf(w, "%s is better than every baseline on these pairs (%+.3f %s)\n", what, float64(f.Delta), f.DeltaCI)
-	}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
