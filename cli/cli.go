@@ -90,6 +90,10 @@ func Run(ctx context.Context, args []string, env Env) int {
 		env.Err = &oneByOne{w: env.Err} // progress and notes are written by several goroutines
 	}
 	a := &app{Env: env}
+	if len(args) > 0 && args[0] == completeWord {
+		a.complete(args[1:])
+		return ExitOK
+	}
 	defer a.close()
 	err := a.urfave().RunContext(ctx, append([]string{"cai"}, reorder(args, a.urfave())...))
 	if cerr := a.close(); err == nil {
@@ -209,6 +213,8 @@ func (a *app) urfave() *urfave.App {
 			a.auditCommand(),
 			a.evalCommand(),
 			a.serveCommand(),
+			a.completionCommand(),
+			a.manCommand(),
 		},
 		Action: func(c *urfave.Context) error {
 			if c.NArg() == 0 {
