@@ -97,15 +97,20 @@ func (a *app) runConvert(c *urfave.Context) error {
 		return err
 	}
 	a.note(c, "%d records", conv.Written)
-	for _, l := range conv.Losses() {
+	a.sayLosses(conv.Losses())
+	if in.bad > 0 || conv.Left() > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+// sayLosses lists what a format could not hold.
+func (a *app) sayLosses(losses []dataset.Loss) {
+	for _, l := range losses {
 		what := "lost"
 		if l.Left {
 			what = "left out"
 		}
 		a.warn("%s in %d records, first at %s: %s", what, l.Records, l.First, l.What)
 	}
-	if in.bad > 0 || conv.Left() > 0 {
-		return silent(ExitSomeFailed)
-	}
-	return nil
 }

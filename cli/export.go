@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -21,7 +22,8 @@ func (a *app) exportCommand() *urfave.Command {
 			"alone), and those of cai convert. --out's name says how the records are held: .jsonl,\n" +
 			".json, .csv, .parquet. --from labels takes the chosen and rejected replies of the labels; --from\n" +
 			"revisions takes the steps of cai revise: accepted revisions against what they replaced,\n" +
-			"or for sft the last accepted revision of each reply.\n\n" +
+			"or for sft the last accepted revision of each reply. What the format cannot hold is listed\n" +
+			"at the end; whole records that were left out make the command exit with 3.\n\n" +
 			"--rm FILE hands over a reward model: --out DIR becomes a folder with its card and texts\n" +
 			"with their scores, and by --format python (weights, settings and a reader that needs\n" +
 			"Python's standard library alone), safetensors (the same without a reader) or onnx (a\n" +
@@ -74,27 +76,38 @@ func (a *app) runExport(c *urfave.Context) error {
 	if err != nil {
 		return &exitError{code: ExitUsage, err: err}
 	}
-	n := 0
+	n, left := 0, 0
 	for p, err := range prefs {
 		if err != nil {
 			return err
 		}
-		if err := w.Write(p); err != nil {
+		switch err := w.Write(p); {
+		case errors.Is(err, dataset.ErrCannotHold):
+			left++
+		case err != nil:
 			return err
+		default:
+			n++
 		}
-		n++
 	}
 	if err := w.Close(); err != nil {
 		return err
 	}
-	if n == 0 {
+	if n == 0 && left == 0 {
 		return fmt.Errorf("nothing to export: no %s", strings.TrimSuffix(c.String("from"), "s")+" is there")
 	}
 	if err := out.commit(); err != nil {
 		return err
 	}
 	finish(n)
-	return a.writeDatasetCard(c, labels, n)
+	a.sayLosses(w.Losses())
+	if err := a.writeDatasetCard(c, labels, n); err != nil {
+		return err
+	}
+	if left > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
 }
 
 // preferences gives the labels as preference data, the chosen reply first.

@@ -29,6 +29,7 @@ type Converter struct {
 	row      Object
 	join     joiner
 	losses   map[string]*Loss
+	reason   string // why the last record that was left out was
 	// Written is how many records, or pairs, were written.
 	Written int
 }
@@ -40,7 +41,7 @@ func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, 
 	c := &Converter{read: o, losses: map[string]*Loss{}}
 	if format != "" {
 		if c.f = outFormatNamed(format); c.f == nil {
-			return nil, fmt.Errorf("unknown format %q: one of %s", format, strings.Join(WriteFormats(), ", "))
+			return nil, unknownOut(format)
 		}
 		if err := c.f.checkContainer(name); err != nil {
 			return nil, err
@@ -51,6 +52,9 @@ func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, 
 	}
 	c.messages = format == "pairs" && rowExt(name) == ".parquet"
 	c.rows = NewRowWriter(name, w)
+	if rows, ok := c.rows.(*csvRows); ok && format == "csv" {
+		rows.none = csvColumns
+	}
 	return c, nil
 }
 
@@ -88,10 +92,15 @@ func (c *Converter) lose(s Source, left bool, what string) {
 	key := fmt.Sprint(left, what)
 	l := c.losses[key]
 	if l == nil {
-		l = &Loss{What: what, First: fmt.Sprintf("%s:%d", s.File, s.Line), Left: left}
+		l = &Loss{What: what, First: s.File, Left: left}
+		if s.Line > 0 {
+			l.First = fmt.Sprintf("%s:%d", s.File, s.Line)
+		}
 		c.losses[key] = l
 	}
-	l.Records++
+	if l.Records++; left {
+		c.reason = what
+	}
 }
 
 // Write writes a record. What the format cannot hold is noted, not an error; an
@@ -101,14 +110,14 @@ func (c *Converter) Write(r *Record) error {
 		c.Written++
 		return c.rows.WriteRow(r.Object)
 	}
+	for _, d := range r.dropped {
+		c.lose(r.Source, false, d)
+	}
 	if r.Reply != nil {
 		return c.reply(r.Reply)
 	}
 	if err := c.joined(c.join.flush()); err != nil {
 		return err
-	}
-	for _, d := range r.dropped {
-		c.lose(r.Source, false, d)
 	}
 	if r.Pair != nil {
 		return c.pair(r.Pair)
@@ -135,7 +144,7 @@ func (c *Converter) reply(r *Reply) error {
 		c.lose(r.Source, true, "one reply is no pair")
 		return nil
 	}
-	prompt, err := textPrompt(r.Prompt)
+	prompt, err := textPrompt(c.keys(r.Source, r.Prompt, r.Response))
 	if r.Prompt == nil {
 		err = fmt.Errorf("%w: no prompt", ErrCannotHold)
 	}
@@ -183,6 +192,7 @@ func (c *Converter) list(r *Record) error {
 	if c.f.list != nil && (r.Chosen > 0 || r.Ranks != nil) {
 		r := *r
 		r.Source.Extra = withID(r.Source, r.Source.Extra)
+		r.Prompt = c.keys(r.Source, r.Prompt, r.Responses...)
 		if c.f.name == "rewardbench2" && r.Ranks != nil {
 			r = c.bestFirst(r)
 		}
@@ -289,6 +299,35 @@ func (p *Pair) preference() *Preference {
 	return out
 }
 
+// keys notes the further keys of messages that the format has no place for, and
+// gives the prompt as it can be held.
+func (c *Converter) keys(s Source, prompt Conversation, replies ...Response) Conversation {
+	var lost []string
+	add := func(extra string) {
+		for _, k := range extraKeys(extra) {
+			if !slices.Contains(lost, k) {
+				lost = append(lost, k)
+			}
+		}
+	}
+	if !c.f.prompts && slices.ContainsFunc(prompt, func(m Message) bool { return m.Extra != "" }) {
+		prompt = slices.Clone(prompt)
+		for i := range prompt {
+			add(prompt[i].Extra)
+			prompt[i].Extra = ""
+		}
+	}
+	if !c.f.replies {
+		for _, r := range replies {
+			add(r.Extra)
+		}
+	}
+	for _, k := range lost {
+		c.lose(s, false, fmt.Sprintf("the key %q of messages", k))
+	}
+	return prompt
+}
+
 func (c *Converter) pair(p *Pair) error {
 	src := p.Source
 	if p.First.Author == "" && p.Second.Author == "" {
@@ -348,8 +387,12 @@ func (c *Converter) preference(p *Preference, src Source) error {
 	if c.f.name == "sft" {
 		c.lose(src, false, "the rejected reply")
 	}
+	if prompt := c.keys(src, p.Pair.Prompt, p.Pair.First, p.Pair.Second); !c.f.prompts {
+		q := *p.Pair
+		q.Prompt, p.Pair = prompt, &q
+	}
 	extra := p.Extra
-	if p.ID != "" {
+	if p.ID != "" && c.f.name != "csv" {
 		extra = append(Object{{"cai_id", quote(p.ID)}}, extra...)
 		p.ID = ""
 	}
@@ -369,7 +412,7 @@ func (c *Converter) preference(p *Preference, src Source) error {
 	c.row = c.row[:0]
 	err := error(nil)
 	switch c.f.name {
-	case "trl", "csv", "sft":
+	case "trl", "sft":
 		_, err = textPrompt(p.Pair.Prompt)
 	}
 	if err == nil {
@@ -379,7 +422,8 @@ func (c *Converter) preference(p *Preference, src Source) error {
 		return c.refused(src, err)
 	}
 	if c.messages {
-		c.row.Set("prompt", turnsOf(p.Pair.Prompt))
+		i := slices.IndexFunc(c.row, func(f Field) bool { return f.Key == "prompt" })
+		c.row[i].Value = appendMessages(nil, p.Pair.Prompt)
 	}
 	switch c.f.name {
 	case "trl", "csv", "trl-conversational", "openrlhf", "hh", "ultrafeedback":

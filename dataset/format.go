@@ -125,16 +125,17 @@ func readTRL(v *view, c *content) error {
 		return err
 	}
 	if prompt == nil {
-		if isTranscript(chosen) && isTranscript(rejected) {
-			if prompt, chosen, rejected, err = splitTranscripts(chosen, rejected); err != nil {
+		a, b := chosen.Text, rejected.Text
+		if isTranscript(a) && isTranscript(b) {
+			if prompt, chosen, rejected, err = splitTranscripts(a, b); err != nil {
 				return err
 			}
 		} else {
-			n := commonWords(chosen, rejected)
+			n := commonWords(a, b)
 			if n == 0 {
 				return fmt.Errorf("%w, and chosen and rejected do not begin alike", errNoPrompt)
 			}
-			prompt, chosen, rejected = Prompt(chosen[:n]), chosen[n:], rejected[n:]
+			prompt, chosen.Text, rejected.Text = Prompt(a[:n]), a[n:], b[n:]
 		}
 	}
 	return v.chosenPair(c, prompt, chosen, rejected)
@@ -187,7 +188,7 @@ func readHH(v *view, c *content) error {
 		return err
 	}
 	if prompt == nil {
-		if prompt, chosen, rejected, err = splitTranscripts(chosen, rejected); err != nil {
+		if prompt, chosen, rejected, err = splitTranscripts(chosen.Text, rejected.Text); err != nil {
 			return err
 		}
 	}
@@ -195,7 +196,7 @@ func readHH(v *view, c *content) error {
 }
 
 func fitsConversational(o Object) bool {
-	return firstKind(o.Get("chosen")) == '{' && firstKind(o.Get("rejected")) == '{'
+	return isMessages(o.Get("chosen")) && isMessages(o.Get("rejected"))
 }
 
 func readConversational(v *view, c *content) error {
@@ -247,7 +248,7 @@ var (
 func fitsSFT(o Object) bool { return has(o, "prompt") && has(o, "completion") }
 
 func fitsReply(o Object) bool {
-	return has(o, replyColumns...) || firstKind(o.Get("messages")) == '{'
+	return has(o, replyColumns...) || isMessages(o.Get("messages"))
 }
 
 func readReply(v *view, c *content) error {
@@ -256,12 +257,11 @@ func readReply(v *view, c *content) error {
 		return err
 	}
 	r := &Reply{Prompt: prompt}
-	r.Response.Author = v.author(authorColumns...)
 	i := slices.IndexFunc(replyColumns, func(k string) bool { return has(v.obj, k) })
 	switch {
 	case i >= 0:
 		var before Conversation
-		if before, r.Response.Text, err = v.reply(replyColumns[i]); err != nil {
+		if before, r.Response, err = v.reply(replyColumns[i]); err != nil {
 			return err
 		}
 		if len(before) > 0 {
@@ -270,13 +270,14 @@ func readReply(v *view, c *content) error {
 			}
 			r.Prompt = before
 		}
-	case kinds(v.obj, '[', "messages"):
-		if r.Prompt, r.Response.Text, err = splitReply(prompt); err != nil {
+	case kinds(v.obj, '[', "messages") || isMessages(v.obj.Get("messages")):
+		if r.Prompt, r.Response, err = splitReply(prompt); err != nil {
 			return fmt.Errorf("messages: %w", err)
 		}
 	default:
 		return errors.New(`no "response"`)
 	}
+	r.Response.Author = v.author(authorColumns...)
 	c.reply = r
 	return nil
 }

@@ -42,7 +42,7 @@ func parseTranscript(text string) Conversation {
 			body = text[:at]
 		}
 		if role != "system" || body != "" {
-			c = append(c, Message{role, body})
+			c = append(c, Message{Role: role, Content: body})
 		}
 		if at < 0 {
 			return c
@@ -69,46 +69,47 @@ func asksForTurn(text string) bool {
 
 // splitTranscripts reads a pair of transcripts that are the same up to the last
 // turn, which is the assistant's.
-func splitTranscripts(chosen, rejected string) (Conversation, string, string, error) {
+func splitTranscripts(chosen, rejected string) (Conversation, Response, Response, error) {
 	if !isTranscript(chosen) {
-		return nil, "", "", fmt.Errorf(`chosen is no transcript of "\n\nHuman: …\n\nAssistant: …"`)
+		return nil, Response{}, Response{}, fmt.Errorf(`chosen is no transcript of "\n\nHuman: …\n\nAssistant: …"`)
 	}
 	if !isTranscript(rejected) {
-		return nil, "", "", fmt.Errorf(`rejected is no transcript of "\n\nHuman: …\n\nAssistant: …"`)
+		return nil, Response{}, Response{}, fmt.Errorf(`rejected is no transcript of "\n\nHuman: …\n\nAssistant: …"`)
 	}
 	return splitDialogues(parseTranscript(chosen), parseTranscript(rejected))
 }
 
 // splitDialogues takes the prompt out of two dialogues that both repeat it and
 // end with a reply.
-func splitDialogues(chosen, rejected Conversation) (Conversation, string, string, error) {
+func splitDialogues(chosen, rejected Conversation) (_ Conversation, cReply, rReply Response, err error) {
 	c, cReply, err := splitReply(chosen)
 	if err != nil {
-		return nil, "", "", fmt.Errorf("chosen: %w", err)
+		return nil, cReply, rReply, fmt.Errorf("chosen: %w", err)
 	}
 	r, rReply, err := splitReply(rejected)
 	if err != nil {
-		return nil, "", "", fmt.Errorf("rejected: %w", err)
+		return nil, cReply, rReply, fmt.Errorf("rejected: %w", err)
 	}
 	if !sameTurns(c, r) {
-		return nil, "", "", errors.New("chosen and rejected part before their last turn, so they are not replies to one conversation")
+		return nil, cReply, rReply, errors.New("chosen and rejected part before their last turn, so they are not replies to one conversation")
 	}
 	return c, cReply, rReply, nil
 }
 
 // splitReply takes the assistant's last turn off a dialogue.
-func splitReply(c Conversation) (Conversation, string, error) {
+func splitReply(c Conversation) (Conversation, Response, error) {
 	if len(c) == 0 {
-		return nil, "", errors.New("no turns")
+		return nil, Response{}, errors.New("no turns")
 	}
 	last := c[len(c)-1]
 	if last.Role != "assistant" {
-		return nil, "", fmt.Errorf("the last turn is the %s's, so there is no reply", last.Role)
+		return nil, Response{}, fmt.Errorf("the last turn is the %s's, so there is no reply", last.Role)
 	}
+	reply := Response{Text: last.Content, Extra: last.Extra}
 	if len(c) == 1 {
-		return nil, last.Content, nil
+		return nil, reply, nil
 	}
-	return c[: len(c)-1 : len(c)-1], last.Content, nil
+	return c[: len(c)-1 : len(c)-1], reply, nil
 }
 
 func sameTurns(a, b Conversation) bool {

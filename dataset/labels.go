@@ -18,6 +18,7 @@ var twoColumns = [][2]string{
 	{"response1", "response2"},
 	{"output_1", "output_2"},
 	{"text_a", "text_b"},
+	{"conversation_a", "conversation_b"},
 }
 
 func twoOf(o Object) (string, string, bool) {
@@ -30,8 +31,8 @@ func twoOf(o Object) (string, string, bool) {
 }
 
 func fitsTwo(o Object) bool {
-	_, _, ok := twoOf(o)
-	return ok && has(o, promptColumns...)
+	first, second, ok := twoOf(o)
+	return ok && (has(o, promptColumns...) || isMessages(o.Get(first)) && isMessages(o.Get(second)))
 }
 
 // fitsVersus makes the test for a prompt column, a label column and two replies.
@@ -69,12 +70,11 @@ func readTwo(v *view, c *content) error {
 	if err != nil {
 		return err
 	}
-	a, b := Response{Author: v.author("model_a", "generator_1", "model_1")}, Response{Author: v.author("model_b", "generator_2", "model_2")}
-	aBefore, aText, err := v.reply(first)
+	aBefore, a, err := v.reply(first)
 	if err != nil {
 		return err
 	}
-	bBefore, bText, err := v.reply(second)
+	bBefore, b, err := v.reply(second)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func readTwo(v *view, c *content) error {
 	if prompt == nil {
 		return errNoPrompt
 	}
-	a.Text, b.Text = aText, bText
+	a.Author, b.Author = v.author("model_a", "generator_1", "model_1"), v.author("model_b", "generator_2", "model_2")
 	p, votes, err := pairLabel(v.obj)
 	if err != nil {
 		return err

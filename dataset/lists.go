@@ -126,7 +126,7 @@ func parseResponse(raw json.RawMessage) (Response, error) {
 	v := view{obj: o}
 	for _, key := range []string{"text", "response", "content", "output", "completion"} {
 		if text, err := unquote(o.Get(key)); err == nil {
-			return Response{text, v.author(authorColumns...)}, nil
+			return Response{Text: text, Author: v.author(authorColumns...)}, nil
 		}
 	}
 	return Response{}, errors.New(`no "text"`)

@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,9 +18,10 @@ var roles = map[string]string{
 }
 
 // parseMessages reads a list of {"role","content"}, or of {"from","value"} as
-// ShareGPT has them. Content may be a list of parts of which all are text.
+// ShareGPT has them. Content may be a list of parts of which all are text. The
+// list may also stand as one object of lists, see [isMessages].
 func parseMessages(raw json.RawMessage) (Conversation, error) {
-	items, err := elements(raw)
+	items, err := turns(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -34,37 +37,180 @@ func parseMessages(raw json.RawMessage) (Conversation, error) {
 }
 
 func parseMessage(raw json.RawMessage) (Message, error) {
+	m, err := readMessage(raw)
+	if err != nil {
+		return Message{}, err
+	}
+	role, ok := roles[m.Role]
+	if !ok {
+		return Message{}, fmt.Errorf("unknown role %q (system, user, assistant or tool)", m.Role)
+	}
+	m.Role = role
+	return m, nil
+}
+
+// readMessage is parseMessage with the role as it is named.
+func readMessage(raw json.RawMessage) (m Message, err error) {
 	var s scanner
 	o, err := s.record(nil, raw)
 	if err != nil {
 		return Message{}, errors.New(`not an object {"role","content"}`)
 	}
-	roleRaw, content := o.Get("role"), o.Get("content")
-	if roleRaw == nil {
-		roleRaw = o.Get("from")
-		if content == nil {
-			content = o.Get("value")
+	names := [2]string{"role", "content"}
+	if o.Get("role") == nil {
+		names[0] = "from"
+		if o.Get("content") == nil {
+			names[1] = "value"
 		}
 	}
-	name, err := unquote(roleRaw)
-	if err != nil {
+	if m.Role, err = unquote(o.Get(names[0])); err != nil {
 		return Message{}, errors.New(`no "role"`)
 	}
-	role, ok := roles[name]
-	if !ok {
-		return Message{}, fmt.Errorf("unknown role %q (system, user, assistant or tool)", name)
-	}
-	switch kindOf(content) {
+	var extra []byte
+	switch content := o.Get(names[1]); kindOf(content) {
 	case '"':
-		text, err := unquote(content)
-		return Message{role, text}, err
+		m.Content, err = unquote(content)
 	case '[':
-		text, err := joinParts(content)
-		return Message{role, text}, err
-	case 0:
-		return Message{}, errors.New(`no "content"`)
+		m.Content, err = joinParts(content)
+	case 0, 'n':
+		switch {
+		case has(o, "tool_calls", "function_call"):
+			extra = []byte(noContent)
+		case content == nil:
+			err = errors.New(`no "content"`)
+		default:
+			err = errors.New("content is null, not a text")
+		}
+	default:
+		err = errors.New("content is not a text")
 	}
-	return Message{}, errors.New("content is not a text")
+	if err != nil {
+		return Message{}, err
+	}
+	for _, f := range o {
+		if f.Key == names[0] || f.Key == names[1] {
+			continue
+		}
+		before := byte(',')
+		if extra == nil {
+			before = '{'
+		}
+		extra = append(append(append(append(extra, before), quote(f.Key)...), ':'), f.Value...)
+	}
+	if extra != nil {
+		m.Extra = string(extra) + "}"
+	}
+	return m, nil
+}
+
+// noContent is how the Extra of a message without content begins.
+const noContent = `{"content":null`
+
+// extraKeys are the keys of a message's Extra.
+func extraKeys(extra string) (keys []string) {
+	if extra == "" {
+		return nil
+	}
+	o, err := appendObject(nil, []byte(extra))
+	if err != nil {
+		return []string{extra} // not what readMessage makes
+	}
+	for _, f := range o {
+		if f.Key != "content" {
+			keys = append(keys, f.Key)
+		}
+	}
+	return keys
+}
+
+// appendMessage writes a message with the keys that it came with.
+func appendMessage(b []byte, m Message) []byte {
+	b = append(append(b, `{"role":`...), quote(m.Role)...)
+	if !strings.HasPrefix(m.Extra, noContent) {
+		b = append(append(b, `,"content":`...), quote(m.Content)...)
+	}
+	if m.Extra == "" {
+		return append(b, '}')
+	}
+	return append(append(b, ','), m.Extra[1:]...)
+}
+
+func appendMessages(b []byte, c []Message) []byte {
+	b = append(b, '[')
+	for i, m := range c {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendMessage(b, m)
+	}
+	return append(b, ']')
+}
+
+// MarshalJSON writes role, content and the further keys.
+func (m Message) MarshalJSON() ([]byte, error) { return appendMessage(nil, m), nil }
+
+// UnmarshalJSON reads a message under whatever role it has.
+func (m *Message) UnmarshalJSON(b []byte) (err error) {
+	*m, err = readMessage(b)
+	return err
+}
+
+// isMessages tells whether a column holds messages: a list of objects, or, as
+// older writers of Parquet made of that, an object of lists under role and content.
+func isMessages(raw json.RawMessage) bool {
+	return firstKind(raw) == '{' || kindOf(raw) == '{' && listsOfMessages(raw) != nil
+}
+
+// listsOfMessages gives the columns of messages that are an object of lists, nil
+// if the object is none.
+func listsOfMessages(raw json.RawMessage) Object {
+	o, err := appendObject(nil, raw)
+	if err != nil || kindOf(o.Get("role")) != '[' || kindOf(o.Get("content")) != '[' {
+		return nil
+	}
+	for _, f := range o {
+		if k := kindOf(f.Value); k != '[' && k != 'n' {
+			return nil
+		}
+	}
+	return o
+}
+
+// turns gives the messages of a list one by one.
+func turns(raw json.RawMessage) ([]json.RawMessage, error) {
+	if kindOf(raw) != '{' {
+		return elements(raw)
+	}
+	columns := listsOfMessages(raw)
+	if columns == nil {
+		return elements(raw) // which says what is expected
+	}
+	var out []Object
+	for i, f := range columns {
+		if kindOf(f.Value) == 'n' {
+			continue
+		}
+		values, err := elements(f.Value)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			out = make([]Object, len(values))
+		}
+		if len(values) != len(out) {
+			return nil, fmt.Errorf("messages as lists: %d under %q, %d under %q", len(values), f.Key, len(out), columns[0].Key)
+		}
+		for j, v := range values {
+			if kindOf(v) != 'n' || f.Key == "content" { // what a message has not is null there
+				out[j] = append(out[j], Field{f.Key, v})
+			}
+		}
+	}
+	items := make([]json.RawMessage, len(out))
+	for i, o := range out {
+		items[i], _ = o.MarshalJSON() // values that the scanner has been past
+	}
+	return items, nil
 }
 
 // joinParts reads content given as [{"type":"text","text":…}].
@@ -114,6 +260,11 @@ func parsePrompt(raw json.RawMessage, asTranscript, cell bool) (Conversation, er
 			}
 		}
 		return Prompt(text), nil
+	case '{':
+		if !isMessages(raw) {
+			break
+		}
+		fallthrough
 	case '[':
 		c, err := parseMessages(raw)
 		if err != nil {
@@ -130,25 +281,76 @@ func parsePrompt(raw json.RawMessage, asTranscript, cell bool) (Conversation, er
 // parseReply reads a reply given as text, as one message of the assistant, or
 // as a dialogue that repeats the prompt; the turns before the reply are given
 // too.
-func parseReply(raw json.RawMessage) (Conversation, string, error) {
+func parseReply(raw json.RawMessage) (Conversation, Response, error) {
 	switch kindOf(raw) {
 	case '"':
 		text, err := unquote(raw)
-		return nil, text, err
+		return nil, Response{Text: text}, err
+	case '{':
+		if !isMessages(raw) {
+			m, err := parseMessage(raw)
+			if err == nil && m.Role != "assistant" {
+				err = fmt.Errorf("a message of the %s, not a reply", m.Role)
+			}
+			return nil, Response{Text: m.Content, Extra: m.Extra}, err
+		}
+		fallthrough
 	case '[':
 		c, err := parseMessages(raw)
 		if err != nil {
-			return nil, "", err
+			return nil, Response{}, err
 		}
 		return splitReply(c)
-	case '{':
-		m, err := parseMessage(raw)
-		if err == nil && m.Role != "assistant" {
-			err = fmt.Errorf("a message of the %s, not a reply", m.Role)
-		}
-		return nil, m.Content, err
 	case 'n':
-		return nil, "", errors.New("null, not a text")
+		return nil, Response{}, errors.New("null, not a text")
 	}
-	return nil, "", errors.New("not a text")
+	return nil, Response{}, errors.New("not a text")
+}
+
+// messageLosses names what a [Message] does not keep of messages that it is read
+// from.
+func messageLosses(raw json.RawMessage) (out []string) {
+	if k := kindOf(raw); k != '[' && k != '{' {
+		return nil
+	}
+	// Most messages have neither, and a look is quicker than reading them again.
+	folded := bytes.Contains(raw, []byte(`"developer"`)) || bytes.Contains(raw, []byte(`"function"`)) || bytes.Contains(raw, []byte(`"ipython"`))
+	if !folded && !bytes.Contains(raw, []byte(`"type"`)) {
+		return nil
+	}
+	items := []json.RawMessage{raw}
+	if kindOf(raw) == '[' || isMessages(raw) {
+		var err error
+		if items, err = turns(raw); err != nil {
+			return nil
+		}
+	}
+	for _, item := range items {
+		o, err := appendObject(nil, item)
+		if err != nil {
+			continue
+		}
+		role, content := o.Get("role"), o.Get("content")
+		if role == nil {
+			role = o.Get("from")
+		}
+		if name, err := unquote(role); err == nil && roles[name] != name && slices.Contains([]string{"developer", "function", "ipython"}, name) {
+			out = append(out, fmt.Sprintf("the name of the role %q, which is written %q", name, roles[name]))
+		}
+		parts, err := elements(content)
+		if kindOf(content) != '[' || err != nil {
+			continue
+		}
+		whole := len(parts) == 1
+		for _, p := range parts {
+			part, _ := appendObject(nil, p)
+			for _, f := range part {
+				whole = whole && (f.Key == "type" || f.Key == "text" || kindOf(f.Value) == 'n')
+			}
+		}
+		if !whole {
+			out = append(out, "how the content of a message is divided into parts")
+		}
+	}
+	return out
 }

@@ -76,6 +76,7 @@ func readNeMo(v *view, c *content) error {
 	if prompt == nil {
 		prompt = Conversation{}
 	}
+	v.note(raw)
 	items, err := elements(v.get("completions"))
 	if err != nil {
 		return fmt.Errorf("completions: %w", err)
@@ -90,7 +91,7 @@ func readNeMo(v *view, c *content) error {
 		if completion == nil {
 			return fmt.Errorf(`completions: reply %d: no "completion"`, i+1)
 		}
-		before, text, err := parseReply(completion)
+		before, reply, err := parseReply(completion)
 		if err == nil && len(before) > 0 {
 			err = errors.New("more than one turn, where the reply alone is expected")
 		}
@@ -101,7 +102,8 @@ func readNeMo(v *view, c *content) error {
 		if !finite(rank) {
 			return fmt.Errorf("completions: reply %d: no rank, which is 0 for the best reply", i+1)
 		}
-		c.list, c.ranks = append(c.list, Response{Text: text}), append(c.ranks, rank)
+		v.note(completion)
+		c.list, c.ranks = append(c.list, reply), append(c.ranks, rank)
 	}
 	if len(c.list) == 0 {
 		return errors.New("completions: no reply in the list")
@@ -329,11 +331,8 @@ func readPrometheus(v *view, c *content) error {
 	if l, ok := prometheusLabel(v.obj); ok && math.IsNaN(p) {
 		p = l
 	}
-	c.pair = &Pair{
-		Prompt: prompt,
-		First:  Response{a, v.author("model_a")}, Second: Response{b, v.author("model_b")},
-		P: p, Votes: votes,
-	}
+	a.Author, b.Author = v.author("model_a"), v.author("model_b")
+	c.pair = &Pair{Prompt: prompt, First: a, Second: b, P: p, Votes: votes}
 	return nil
 }
 

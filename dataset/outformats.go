@@ -26,24 +26,26 @@ type outFormat struct {
 	soft       bool // the certainty of a label is held
 	votes      bool // several people's votes are held
 	margin     bool // a margin of its own scale is held
-	nested     bool // some of its own columns are no texts, and CSV has no other
-	own        []string
+	// prompts and replies tell that these are messages, which keep their further keys.
+	prompts, replies bool
+	nested           bool // some of its own columns are no texts, and CSV has no other
+	own              []string
 }
 
 var outFormats = []outFormat{
 	{name: "trl", put: putTRL, ties: true, soft: true, margin: true},
-	{name: "trl-conversational", put: putConversational, ties: true, soft: true, margin: true, nested: true},
+	{name: "trl-conversational", put: putConversational, ties: true, soft: true, margin: true, nested: true, prompts: true, replies: true},
 	{name: "hh", put: putHH},
 	{name: "sft", put: putSFT},
-	{name: "csv", put: putTRL, ties: true, soft: true, margin: true},
-	{name: "pairs", put: putPairs, slots: true, ties: true, unlabelled: true, soft: true, votes: true},
-	{name: "openrlhf", put: putConversational, ties: true, soft: true, margin: true, nested: true},
+	{name: "csv", put: putCSV, ties: true, soft: true, margin: true, prompts: true},
+	{name: "pairs", put: putPairs, slots: true, ties: true, unlabelled: true, soft: true, votes: true, prompts: true},
+	{name: "openrlhf", put: putConversational, ties: true, soft: true, margin: true, nested: true, prompts: true, replies: true},
 	{name: "rewardbench", put: putRewardBench, soft: true},
 	{name: "rewardbench2", put: putRewardBench2, list: listRewardBench2, soft: true, nested: true, own: []string{"num_correct", "num_incorrect", "total_completions"}},
 	{name: "rmbench", put: putRMBench, list: listRMBench, nested: true},
 	{name: "alpaca", put: putAlpaca, slots: true, ties: true, unlabelled: true, soft: true, own: []string{"instruction", "output_1", "output_2", "generator_1", "generator_2", "preference"}},
-	{name: "nemo", put: putNeMo, list: listNeMo, soft: true, nested: true, own: []string{"context", "completions"}},
-	{name: "ultrafeedback", put: putUltraFeedback, ties: true, soft: true, nested: true},
+	{name: "nemo", put: putNeMo, list: listNeMo, soft: true, nested: true, prompts: true, replies: true, own: []string{"context", "completions"}},
+	{name: "ultrafeedback", put: putUltraFeedback, ties: true, soft: true, nested: true, prompts: true, replies: true},
 	{name: "kto", put: nil, soft: true},
 	{name: "prometheus", put: putPrometheus, slots: true, soft: true, unlabelled: true, own: []string{"instruction", "response_A", "response_B"}},
 	{name: "judgebench", put: putJudgeBench, slots: true, soft: true, own: []string{"question", "response_A", "response_B", "label"}},
@@ -75,11 +77,18 @@ func textPrompt(c Conversation) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	back, err := parsePrompt(quote(s), false, false)
-	if err != nil || !sameTurns(c, back) {
-		return "", fmt.Errorf("%w: as one text the prompt would be read as other turns", ErrCannotHold)
+	if !readsAs(c, s, false) {
+		return "", fmt.Errorf("%w: %s", ErrCannotHold, otherTurns)
 	}
 	return s, nil
+}
+
+const otherTurns = "as one text the prompt would be read as other turns"
+
+// readsAs tells whether a text, or a cell of CSV, is read as the conversation.
+func readsAs(c Conversation, text string, cell bool) bool {
+	back, err := parsePrompt(quote(text), false, cell)
+	return err == nil && sameTurns(c, back)
 }
 
 // take moves a column of the source to its place among the format's own.
@@ -99,7 +108,11 @@ func putSoft(o *Object, p *Preference) {
 }
 
 func putPairs(o *Object, p *Preference) error {
-	set(o, "prompt", p.Pair.Prompt)
+	raw, err := p.Pair.Prompt.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	*o = append(*o, Field{"prompt", raw})
 	set(o, "response_a", p.Pair.First.Text)
 	set(o, "response_b", p.Pair.Second.Text)
 	putAuthors(o, p, "model_a", "model_b")
@@ -251,18 +264,6 @@ func putAlpaca(o *Object, p *Preference) error {
 	return nil
 }
 
-func turnsOf(c Conversation) []Message {
-	if c == nil {
-		return []Message{}
-	}
-	return c
-}
-
-type nemoCompletion struct {
-	Rank       int       `json:"rank"`
-	Completion []Message `json:"completion"`
-}
-
 func putNeMo(o *Object, p *Preference) error { return listNeMo(o, asList(p)) }
 
 func listNeMo(o *Object, r *Record) error {
@@ -281,12 +282,16 @@ func listNeMo(o *Object, r *Record) error {
 	if len(ranks) < 2 || slices.Max(ranks) == 0 {
 		return fmt.Errorf("%w: NeMo-RL has no ties, and no reply is ranked above another", ErrCannotHold)
 	}
-	set(o, "context", turnsOf(r.Prompt))
-	completions := make([]nemoCompletion, len(ranks))
+	setMessages(o, "context", r.Prompt)
+	completions := []byte("[")
 	for i := range ranks {
-		completions[i] = nemoCompletion{ranks[i], []Message{{"assistant", r.Responses[i].Text}}}
+		if i > 0 {
+			completions = append(completions, ',')
+		}
+		completions = append(strconv.AppendInt(append(completions, `{"rank":`...), int64(ranks[i]), 10), `,"completion":`...)
+		completions = append(appendMessages(completions, Conversation{r.Responses[i].message()}), '}')
 	}
-	set(o, "completions", completions)
+	*o = append(*o, Field{"completions", append(completions, ']')})
 	take(o, &Preference{Extra: r.Source.Extra}, "task_name")
 	putList(o, r)
 	return nil
@@ -307,8 +312,8 @@ func putUltraFeedback(o *Object, p *Preference) error {
 		sum := sha256.Sum256([]byte(prompt))
 		set(o, "prompt_id", hex.EncodeToString(sum[:]))
 	}
-	for _, r := range []struct{ key, text string }{{"chosen", p.Pair.First.Text}, {"rejected", p.Pair.Second.Text}} {
-		set(o, r.key, append(slices.Clone([]Message(c)), Message{"assistant", r.text}))
+	for i, r := range []Response{p.Pair.First, p.Pair.Second} {
+		setMessages(o, sides[i], dialogue(c, r))
 	}
 	a, b := number(p.Extra.Get("score_chosen")), number(p.Extra.Get("score_rejected"))
 	if !finite(a) || !finite(b) || a > b != (p.P > 0.5) || a == b != (p.P == 0.5) {

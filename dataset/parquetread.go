@@ -87,6 +87,9 @@ type column struct {
 	rep    int // of a list: repetition level of a further element
 	fields []*column
 	elem   *column
+	// message tells that a struct has a role: in one message a key that others have is
+	// not there, which Parquet can only say by null.
+	message bool
 }
 
 func makeStruct(n parquet.Node, rep, def int, leaf *int) *column {
@@ -95,6 +98,7 @@ func makeStruct(n parquet.Node, rep, def int, leaf *int) *column {
 		child := makeColumn(f.Name(), f, rep, def, leaf)
 		child.name = f.Name()
 		c.fields = append(c.fields, child)
+		c.message = c.message || f.Name() == "role"
 	}
 	c.leaves = *leaf - c.leaf
 	return c
@@ -201,13 +205,19 @@ func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
 	switch c.kind {
 	case '{':
 		b = append(b, '{')
-		for i, f := range c.fields {
-			if i > 0 {
+		start := len(b)
+		for _, f := range c.fields {
+			before := len(b)
+			if before > start {
 				b = append(b, ',')
 			}
 			b = append(append(b, quote(f.name)...), ':')
+			value := len(b)
 			if b, err = f.append(b, values); err != nil {
 				return b, err
+			}
+			if c.message && f.name != "content" && string(b[value:]) == "null" {
+				b = b[:before]
 			}
 		}
 		return append(b, '}'), nil

@@ -360,6 +360,7 @@ func (r *reader) emit(rec rawRecord, yield func(*content, error) bool) bool {
 		c.object = obj
 	}
 	c.source.Extra = v.extra(obj, !r.keep)
+	c.dropped = append(c.dropped, v.dropped...)
 	switch {
 	case c.pair != nil:
 		c.pair.Source = c.source

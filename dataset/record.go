@@ -18,8 +18,13 @@ import (
 // Message is one turn of a conversation. Role is system, user, assistant or
 // tool.
 type Message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role    string
+	Content string
+	// Extra is the message's further keys, such as name or tool_calls, as the text
+	// of a JSON object, byte for byte as they came; empty where there are none. A
+	// message that calls tools and says nothing begins it with "content":null. It
+	// is no part of any [Hash]: what is judged is what was said.
+	Extra string
 }
 
 // Conversation is the turns before the reply that is judged; the last one is
@@ -51,13 +56,10 @@ func (c Conversation) Text() (string, bool) {
 // MarshalJSON writes a single user message as a string and anything else as a
 // list of messages, the two forms that every reader of prompts here accepts.
 func (c Conversation) MarshalJSON() ([]byte, error) {
-	if s, ok := c.Text(); ok {
+	if s, ok := c.Text(); ok && c[0].Extra == "" {
 		return marshal(s)
 	}
-	if c == nil {
-		return []byte("[]"), nil
-	}
-	return marshal([]Message(c))
+	return appendMessages(nil, c), nil
 }
 
 // UnmarshalJSON reads both forms. Text that is not valid Unicode is an error,
@@ -92,7 +94,11 @@ func (c *Conversation) UnmarshalJSON(b []byte) error {
 type Response struct {
 	Text   string
 	Author string // the model or person that wrote it; empty where unknown
+	Extra  string // as [Message].Extra, where the reply came as a message
 }
+
+// message gives the reply as the assistant's turn.
+func (r Response) message() Message { return Message{"assistant", r.Text, r.Extra} }
 
 // ResponseHash identifies a reply by its conversation and its text.
 func ResponseHash(prompt Hash, text string) Hash {

@@ -24,7 +24,7 @@ func NewRowWriter(name string, w io.Writer) RowWriter {
 	case ".json":
 		return &arrayWriter{w: w, enc: NewEncoder(w)}
 	case ".csv":
-		return &csvRows{w: csv.NewWriter(w)}
+		return &csvRows{w: csv.NewWriter(w), none: []string{"prompt"}}
 	case ".parquet":
 		return newParquetWriter(w)
 	}
@@ -79,6 +79,7 @@ func (w *arrayWriter) Close() error {
 type csvRows struct {
 	w       *csv.Writer
 	columns []string
+	none    []string // the header of a file without records
 	begun   bool
 }
 
@@ -130,7 +131,7 @@ func extraCell(o Object, columns []string, names ...string) (string, error) {
 
 func (w *csvRows) Close() error {
 	if !w.begun {
-		if err := w.w.Write([]string{"prompt", extraColumn}); err != nil {
+		if err := w.w.Write(append(slices.Clone(w.none), extraColumn)); err != nil {
 			return err
 		}
 	}

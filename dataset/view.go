@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // view is a record being read; it notes which columns were taken.
@@ -10,6 +11,8 @@ type view struct {
 	obj   Object
 	cells bool   // the record is a row of CSV
 	used  uint64 // bit i is column i; columns from the 64th on always stay extra
+	// dropped names what reading has lost of the columns that it took.
+	dropped []string
 }
 
 // get gives a column and takes it.
@@ -96,6 +99,7 @@ func (v *view) prompt(asTranscript bool) (Conversation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
+		v.note(raw)
 		if text, ok := c.Text(); ok && key == "instruction" && kinds(v.obj, '"', "input") {
 			if input, err := unquote(v.get("input")); err == nil && input != "" {
 				c = Prompt(text + "\n\n" + input)
@@ -107,16 +111,26 @@ func (v *view) prompt(asTranscript bool) (Conversation, error) {
 }
 
 // reply reads the column as a reply.
-func (v *view) reply(key string) (Conversation, string, error) {
+func (v *view) reply(key string) (Conversation, Response, error) {
 	raw := v.get(key)
 	if raw == nil {
-		return nil, "", fmt.Errorf("no %q", key)
+		return nil, Response{}, fmt.Errorf("no %q", key)
 	}
-	before, text, err := parseReply(raw)
+	before, r, err := parseReply(raw)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", key, err)
+		return nil, Response{}, fmt.Errorf("%s: %w", key, err)
 	}
-	return before, text, nil
+	v.note(raw)
+	return before, r, nil
+}
+
+// note remembers what reading messages has lost of them.
+func (v *view) note(raw json.RawMessage) {
+	for _, what := range messageLosses(raw) {
+		if !slices.Contains(v.dropped, what) {
+			v.dropped = append(v.dropped, what)
+		}
+	}
 }
 
 // author gives the first of the columns that is a text. The column stays among
@@ -133,16 +147,13 @@ func (v *view) author(keys ...string) string {
 }
 
 // chosenPair makes a pair of which First is the chosen reply.
-func (v *view) chosenPair(c *content, prompt Conversation, chosen, rejected string) error {
+func (v *view) chosenPair(c *content, prompt Conversation, chosen, rejected Response) error {
 	p, err := chosenLabel(v.obj)
 	if err != nil {
 		return err
 	}
-	c.pair = &Pair{
-		Prompt: prompt,
-		First:  Response{chosen, v.author("chosen_model", "mc", "model_chosen")},
-		Second: Response{rejected, v.author("rejected_model", "mr", "model_rejected")},
-		P:      p,
-	}
+	chosen.Author = v.author("chosen_model", "mc", "model_chosen")
+	rejected.Author = v.author("rejected_model", "mr", "model_rejected")
+	c.pair = &Pair{Prompt: prompt, First: chosen, Second: rejected, P: p}
 	return nil
 }

@@ -1,13 +1,10 @@
 package dataset
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -28,8 +25,12 @@ type Preference struct {
 
 // PreferenceWriter writes preferences in one format. Close ends the format and
 // does not close what is written to.
+//
+// Write's error is [ErrCannotHold] where the record was left out and the next may
+// be written; Losses lists those records and what else had no place.
 type PreferenceWriter interface {
 	Write(*Preference) error
+	Losses() []Loss
 	Close() error
 }
 
@@ -52,35 +53,21 @@ func WriteFormats() []string {
 //     a line "Human:" or "Assistant:" of its own is [ErrCannotHold].
 //   - sft: {"prompt","completion"}, the chosen reply only.
 //   - csv: prompt, chosen, rejected, label_prob, margin, cai_id, then the first
-//     record's further columns, then extra: JSON of what had no column.
+//     record's further columns, then extra: JSON of what had no column. A prompt
+//     that is more than one user message is the JSON of its messages.
+//   - those of benchmarks and trainers, see [Formats].
 //
 // The readers here give back the same pair from each of them, except that sft
 // has one reply.
 func NewPreferenceWriter(format string, w io.Writer) (PreferenceWriter, error) {
-	enc := NewEncoder(w)
-	switch format {
-	case "trl":
-		return &jsonWriter{enc: enc, put: putTRL}, nil
-	case "trl-conversational":
-		return &jsonWriter{enc: enc, put: putConversational}, nil
-	case "hh":
-		return &jsonWriter{enc: enc, put: putHH}, nil
-	case "sft":
-		return &jsonWriter{enc: enc, put: putSFT}, nil
-	case "csv":
-		return &csvWriter{w: csv.NewWriter(w)}, nil
-	}
-	if outFormatNamed(format) != nil {
-		return NewPreferenceFile(format, "", w)
-	}
-	return nil, fmt.Errorf("unknown format %q: one of %s", format, strings.Join(WriteFormats(), ", "))
+	return NewPreferenceFile(format, "", w)
 }
 
 // NewPreferenceFile is [NewPreferenceWriter] into the container that a file's name
 // asks for, see [NewRowWriter].
 func NewPreferenceFile(format, name string, w io.Writer) (PreferenceWriter, error) {
-	if ext := rowExt(name); ext != ".json" && ext != ".parquet" && (ext != ".csv" || format == "csv") && slices.Contains([]string{"trl", "trl-conversational", "hh", "sft", "csv"}, format) {
-		return NewPreferenceWriter(format, w)
+	if outFormatNamed(format) == nil {
+		return nil, unknownOut(format)
 	}
 	c, err := NewConverter(format, name, w, ReadOptions{})
 	if err != nil {
@@ -89,56 +76,52 @@ func NewPreferenceFile(format, name string, w io.Writer) (PreferenceWriter, erro
 	return &preferences{c}, nil
 }
 
-// preferences writes pairs by a converter, which has the formats of benchmarks and
-// trainers.
+func unknownOut(format string) error {
+	return fmt.Errorf("unknown format %q: one of %s", format, strings.Join(WriteFormats(), ", "))
+}
+
+// preferences writes pairs by a converter, of which the chosen reply is known even
+// where its probability is not.
 type preferences struct{ *Converter }
 
 func (w *preferences) Write(p *Preference) error {
 	q := *p
-	q.Extra = without(q.Extra, "label_prob")
-	if err := w.f.admits(&Pair{P: q.P}); err != nil {
-		return err
+	src := q.Pair.Source
+	if src.File == "" {
+		src.File = "pair " + p.ID // of no file
 	}
-	if !w.f.slots {
-		q.chosenFirst()
-	} else if q.Pair.Key().Swapped {
-		// Not the chosen reply first in every record: the stored order says nothing
-		// of merit.
-		pair := *q.Pair
-		pair.First, pair.Second, pair.P = pair.Second, pair.First, 1-pair.P
-		q.Pair, q.P = &pair, 1-q.P
+	q.Extra = without(q.Extra, "label_prob")
+	label := q.P
+	if math.IsNaN(label) {
+		if label = 1; w.f.slots {
+			q.P = 1
+		}
+	}
+	if err := w.f.admits(&Pair{P: label}); err != nil {
+		return errors.Join(w.refused(src, err), err)
+	}
+	switch w.f.name {
+	case "trl", "trl-conversational", "hh", "sft", "csv":
+	default:
+		if !w.f.slots {
+			q.chosenFirst()
+		} else if q.Pair.Key().Swapped {
+			// Not the chosen reply first in every record: the stored order says nothing
+			// of merit.
+			pair := *q.Pair
+			pair.First, pair.Second, pair.P = pair.Second, pair.First, 1-pair.P
+			q.Pair, q.P = &pair, 1-q.P
+		}
 	}
 	left := w.Left()
-	if err := w.preference(&q, q.Pair.Source); err != nil {
+	if err := w.preference(&q, src); err != nil {
 		return err
 	}
 	if w.Left() > left {
-		return fmt.Errorf("%w: %s", ErrCannotHold, w.Losses()[0].What)
+		return fmt.Errorf("%w: %s", ErrCannotHold, w.reason)
 	}
 	return nil
 }
-
-// jsonWriter writes JSON Lines of columns that put fills.
-type jsonWriter struct {
-	enc *Encoder
-	row Object
-	put func(*Object, *Preference) error
-}
-
-func (w *jsonWriter) Write(p *Preference) error {
-	w.row = w.row[:0]
-	if err := w.put(&w.row, p); err != nil {
-		return err
-	}
-	for _, f := range p.Extra {
-		if !slices.Contains(ownColumns, f.Key) {
-			w.row = append(w.row, f)
-		}
-	}
-	return w.enc.Encode(w.row)
-}
-
-func (w *jsonWriter) Close() error { return nil }
 
 // ownColumns are those whose meaning the formats fix, so that a column of the
 // source may not stand in for them.
@@ -155,6 +138,11 @@ func set(o *Object, key string, value any) {
 		panic(err) // texts, messages and finite numbers
 	}
 	*o = append(*o, Field{key, raw})
+}
+
+// setMessages sets a column of messages, whose further keys come out byte for byte.
+func setMessages(o *Object, key string, c Conversation) {
+	*o = append(*o, Field{key, appendMessages(nil, c)})
 }
 
 func putLabel(o *Object, p *Preference) {
@@ -201,25 +189,28 @@ func putTRL(o *Object, p *Preference) error {
 }
 
 func putConversational(o *Object, p *Preference) error {
-	prompt := []Message(p.Pair.Prompt)
-	if prompt == nil {
-		prompt = []Message{}
-	}
-	set(o, "prompt", prompt)
-	set(o, "chosen", []Message{{"assistant", p.Pair.First.Text}})
-	set(o, "rejected", []Message{{"assistant", p.Pair.Second.Text}})
+	setMessages(o, "prompt", p.Pair.Prompt)
+	setMessages(o, "chosen", Conversation{p.Pair.First.message()})
+	setMessages(o, "rejected", Conversation{p.Pair.Second.message()})
 	putLabel(o, p)
 	return nil
 }
 
+// sides are the columns of the better and the worse reply.
+var sides = [2]string{"chosen", "rejected"}
+
+// dialogue is a conversation that ends with a reply.
+func dialogue(c Conversation, r Response) Conversation {
+	return append(c[:len(c):len(c)], r.message())
+}
+
 func putHH(o *Object, p *Preference) error {
-	for _, r := range []struct{ key, text string }{{"chosen", p.Pair.First.Text}, {"rejected", p.Pair.Second.Text}} {
-		dialogue := append(p.Pair.Prompt[:len(p.Pair.Prompt):len(p.Pair.Prompt)], Message{"assistant", r.text})
-		text, err := transcript(dialogue)
+	for i, r := range []Response{p.Pair.First, p.Pair.Second} {
+		text, err := transcript(dialogue(p.Pair.Prompt, r))
 		if err != nil {
 			return err
 		}
-		set(o, r.key, text)
+		set(o, sides[i], text)
 	}
 	return nil
 }
@@ -237,66 +228,29 @@ func putSFT(o *Object, p *Preference) error {
 	return nil
 }
 
-// csvWriter writes a header from its first record.
-type csvWriter struct {
-	w       *csv.Writer
-	columns []string // of the extra columns, in their order; nil before the first record
-	begun   bool
+// putCSV keeps the order of columns and their number, whatever the first record
+// has: the header is made of that one.
+func putCSV(o *Object, p *Preference) error {
+	prompt, single := p.Pair.Prompt.Text()
+	if len(p.Pair.Prompt) > 0 && (!single || p.Pair.Prompt[0].Extra != "" || !readsAs(p.Pair.Prompt, prompt, true)) {
+		prompt = string(appendMessages(nil, p.Pair.Prompt))
+	}
+	if !readsAs(p.Pair.Prompt, prompt, true) {
+		return fmt.Errorf("%w: %s", ErrCannotHold, otherTurns)
+	}
+	set(o, "prompt", prompt)
+	set(o, "chosen", p.Pair.First.Text)
+	set(o, "rejected", p.Pair.Second.Text)
+	set(o, "label_prob", nil)
+	set(o, "margin", nil)
+	set(o, "cai_id", nil)
+	if finite(p.P) {
+		(*o)[3].Value, (*o)[4].Value = jsonNumber(p.P), jsonNumber(p.margin())
+	}
+	if p.ID != "" {
+		(*o)[5].Value = quote(p.ID)
+	}
+	return nil
 }
 
 var csvColumns = []string{"prompt", "chosen", "rejected", "label_prob", "margin", "cai_id"}
-
-func (w *csvWriter) header(extra Object) error {
-	w.begun = true
-	for _, f := range extra {
-		if !slices.Contains(ownColumns, f.Key) {
-			w.columns = append(w.columns, f.Key)
-		}
-	}
-	return w.w.Write(slices.Concat(csvColumns, w.columns, []string{extraColumn}))
-}
-
-func (w *csvWriter) Write(p *Preference) error {
-	if !w.begun {
-		if err := w.header(p.Extra); err != nil {
-			return err
-		}
-	}
-	prompt, single := p.Pair.Prompt.Text()
-	if !single {
-		raw, err := marshal([]Message(p.Pair.Prompt))
-		if err != nil {
-			return err
-		}
-		if prompt = string(raw); len(p.Pair.Prompt) == 0 {
-			prompt = ""
-		}
-	}
-	row := []string{prompt, p.Pair.First.Text, p.Pair.Second.Text, "", "", p.ID}
-	if finite(p.P) {
-		row[3] = strconv.FormatFloat(p.P, 'g', -1, 64)
-		row[4] = strconv.FormatFloat(p.margin(), 'g', -1, 64)
-	}
-	for _, c := range w.columns {
-		cell := string(p.Extra.Get(c))
-		if s, err := unquote(p.Extra.Get(c)); err == nil {
-			cell = s
-		}
-		row = append(row, cell)
-	}
-	cell, err := extraCell(p.Extra, w.columns, ownColumns...)
-	if err != nil {
-		return err
-	}
-	return w.w.Write(append(row, cell))
-}
-
-func (w *csvWriter) Close() error {
-	if !w.begun {
-		if err := w.header(nil); err != nil {
-			return err
-		}
-	}
-	w.w.Flush()
-	return w.w.Error()
-}

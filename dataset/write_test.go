@@ -73,9 +73,9 @@ func TestPreferenceWriter(t *testing.T) {
 			`{"prompt":[{"role":"system","content":"Be kind."},{"role":"user","content":"My plant <droops>"},{"role":"assistant","content":"Since when?"},{"role":"user","content":"A week"}],"chosen":[{"role":"assistant","content":"Check the soil & the light."}],"rejected":[{"role":"assistant","content":"Plants, \"do\" that."}],"margin":0.5,"label_prob":0.75,"cai_id":"00ff","level":3}`,
 		},
 		"hh": {
-			`{"chosen":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Check the soil & the light.","rejected":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Plants, \"do\" that.","topic":"plants","n":[1, 2]}`,
+			`{"chosen":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Check the soil & the light.","rejected":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Plants, \"do\" that.","cai_id":"00ff","topic":"plants","n":[1, 2]}`,
 			`{"chosen":"\n\nHuman: Why?\n\nAssistant: Check the soil & the light.","rejected":"\n\nHuman: Why?\n\nAssistant: Plants, \"do\" that."}`,
-			`{"chosen":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Check the soil & the light.","rejected":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Plants, \"do\" that.","level":3}`,
+			`{"chosen":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Check the soil & the light.","rejected":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: Plants, \"do\" that.","cai_id":"00ff","level":3}`,
 		},
 		"sft": {
 			`{"prompt":"Be kind.\n\nHuman: My plant <droops>\n\nAssistant: Since when?\n\nHuman: A week\n\nAssistant: ","completion":"Check the soil & the light.","cai_id":"00ff","topic":"plants","n":[1, 2]}`,
@@ -195,7 +195,7 @@ func TestRoundTrip(t *testing.T) {
 				if format != "trl-conversational" && !representable(pair) {
 					t.Skip("not representable")
 				}
-				want := &dataset.Preference{Pair: pair, P: rapid.Float64Range(0, 1).Draw(t, "p"), Extra: extras().Draw(t, "extra")}
+				want := &dataset.Preference{Pair: pair, P: rapid.Float64Range(0, 0.49).Draw(t, "p"), Extra: extras().Draw(t, "extra")}
 				other := &dataset.Preference{Pair: &dataset.Pair{Prompt: dataset.Prompt("q")}, P: 1, Extra: extras().Draw(t, "other")}
 				var b bytes.Buffer
 				w, err := dataset.NewPreferenceWriter(format, &b)

@@ -449,7 +449,7 @@ func putPair(t *tx, r *sourceRow, prompt *putPromptCache) (id int64, isNew bool,
 // putPrompt stores a prompt; bytes is the length of its contents.
 func putPrompt(t *tx, hash dataset.Hash, c dataset.Conversation) (id int64, bytes int, err error) {
 	form, text := "text", ""
-	if s, ok := c.Text(); ok {
+	if s, ok := c.Text(); ok && c[0].Extra == "" {
 		text = s
 	} else {
 		form = "messages"
