@@ -13,7 +13,7 @@ import (
 
 // baselines are the null comparers, in the order in which they are listed: each
 // gives a number to a reply's text and nothing else.
-var baselines = []struct {
+var baselines = [...]struct {
 	name  string
 	score func(text string) int
 }{

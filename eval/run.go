@@ -30,6 +30,11 @@ type Comparison struct {
 	// Ordinal tells that Margin only ranks, so that its size is no log-odds. A
 	// set with one such answer has no log loss, Brier score or calibration.
 	Ordinal bool
+	// Orders are the log-odds for First where it was shown first and where it was
+	// shown second, if BothOrders: those of a judge that was asked in both. Margin is
+	// their mean.
+	Orders     [2]float64
+	BothOrders bool
 }
 
 // Comparer compares the replies of a pair. It must not look at the label, and
@@ -60,6 +65,13 @@ type Options struct {
 	Authors *Strengths
 	// Subset names the subset that a pair belongs to, "" for none.
 	Subset func(*dataset.Pair) string
+	// Rule names the benchmark that pairs are of, by the first that counts: its own
+	// score is then given beside the figures. Nil is [RulePairs]. Sample has no say
+	// in a benchmark's score.
+	Rule func(*dataset.Pair) Rule
+	// Bins asks for accuracy by length and by overlap, and for the reliability
+	// table.
+	Bins bool
 	// Progress is called after each pair with the number of pairs read so far,
 	// never by two goroutines at a time.
 	Progress func(done int)
@@ -88,14 +100,8 @@ const (
 // the figures over the pairs before it; to leave out bad records, filter the
 // sequence.
 func Run(ctx context.Context, name string, pairs iter.Seq2[*dataset.Pair, error], c Comparer, o Options) (Set, error) {
-	col := newCollector(o)
-	var err error
-	if o.Jobs > 1 {
-		err = runParallel(ctx, pairs, c, col, o.Jobs)
-	} else {
-		err = each(ctx, pairs, func(p *dataset.Pair) error { return col.ask(ctx, c, p) })
-	}
-	return col.set(name), err
+	sets, _, err := RunEach(ctx, name, pairs, []Comparer{c}, o)
+	return sets[0], err
 }
 
 // each calls f with every pair until something fails.
@@ -114,24 +120,32 @@ func each(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], f func(*da
 	return nil
 }
 
-// runParallel reads pairs in the caller's goroutine and compares them in jobs
-// others; it returns when all of them have.
-func runParallel(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], c Comparer, col *collector, jobs int) error {
+// numbered is a pair and its number in the sequence.
+type numbered struct {
+	*dataset.Pair
+	n int
+}
+
+// runParallel reads pairs in the caller's goroutine and has them asked about in
+// jobs others; it returns when all of them have.
+func runParallel(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], jobs int, ask func(context.Context, numbered) error) error {
 	g, gctx := errgroup.WithContext(ctx)
-	work := make(chan *dataset.Pair)
+	work := make(chan numbered)
 	for range jobs {
 		g.Go(func() error {
 			for p := range work {
-				if err := col.ask(gctx, c, p); err != nil {
+				if err := ask(gctx, p); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
+	n := 0
 	readErr := each(gctx, pairs, func(p *dataset.Pair) error {
 		select {
-		case work <- p:
+		case work <- numbered{p, n}:
+			n++
 			return nil
 		case <-gctx.Done():
 			return gctx.Err()
@@ -149,11 +163,11 @@ func runParallel(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], c C
 // run on its holdout, exactly as [Run] does.
 func Evaluate(name string, results []Result, o Options) Set {
 	col := newCollector(o)
-	for _, r := range results {
+	for i, r := range results {
 		if why := skipLabel(r.Pair.P); why != "" {
 			col.skip(why)
 		} else {
-			col.add(r.Pair, r.Comparison)
+			col.add(numbered{r.Pair, i}, r.Comparison)
 		}
 	}
 	return col.set(name)
@@ -163,6 +177,7 @@ func Evaluate(name string, results []Result, o Options) Set {
 // that the order of the replies is forgotten here.
 type row struct {
 	cluster dataset.Hash // of the prompt
+	number  int          // of the pair, in the order of reading; no figure hangs on it
 	subset  string
 	margin  float64 // log-odds for the chosen reply
 	diff    float64 // score of chosen − of rejected
@@ -182,13 +197,20 @@ type collector struct {
 	skipped map[string]int
 	ordinal bool
 	done    int
-	halved  int // how often the share of prompts that are kept was halved
-	left    int // pairs left out for it
+	bench   *bench // nil before the first pair and without a rule
+	ruled   bool   // the first pair was seen
+	halved  int    // how often the share of prompts that are kept was halved
+	left    int    // pairs left out for it
 }
 
 // kept tells whether a prompt is among those whose pairs are kept.
 func (c *collector) kept(cluster dataset.Hash) bool {
-	return binary.BigEndian.Uint32(cluster[:])>>(32-c.halved) == 0
+	return drawn(cluster, c.halved)
+}
+
+// drawn tells whether a prompt is among the share of 2^-halved of them all.
+func drawn(prompt dataset.Hash, halved int) bool {
+	return binary.BigEndian.Uint32(prompt[:])>>(32-halved) == 0
 }
 
 // thin halves the prompts until their pairs are few enough.
@@ -220,15 +242,15 @@ func skipLabel(p float64) string {
 
 // ask compares one pair and keeps the answer. A pair that can't count is not
 // compared, since a judge's answer is expensive.
-func (c *collector) ask(ctx context.Context, by Comparer, p *dataset.Pair) error {
+func (c *collector) ask(ctx context.Context, by Comparer, p numbered) error {
 	if why := skipLabel(p.P); why != "" {
 		c.skip(why)
 		return nil
 	}
-	a, err := by.Compare(ctx, p)
+	a, err := by.Compare(ctx, p.Pair)
 	switch {
 	case errors.Is(err, ErrAbstain):
-		c.skip(SkipAbstained)
+		c.abstained(p.Pair)
 	case err != nil && p.Source.File != "":
 		return fmt.Errorf("%s:%d: compare: %w", p.Source.File, p.Source.Line, err)
 	case err != nil:
@@ -239,7 +261,7 @@ func (c *collector) ask(ctx context.Context, by Comparer, p *dataset.Pair) error
 	return nil
 }
 
-func (c *collector) add(p *dataset.Pair, a Comparison) {
+func (c *collector) add(p numbered, a Comparison) {
 	diff := a.Margin
 	if a.Scored {
 		diff = a.First - a.Second
@@ -249,8 +271,8 @@ func (c *collector) add(p *dataset.Pair, a Comparison) {
 		return
 	}
 	r := row{
-		cluster: p.Prompt.Hash(),
-		margin:  a.Margin, diff: diff, p: p.P,
+		cluster: p.Prompt.Hash(), number: p.n,
+		margin: a.Margin, diff: diff, p: p.P,
 		length: float64(utf8.RuneCountInString(p.First.Text) - utf8.RuneCountInString(p.Second.Text)),
 	}
 	turn := 1.0
@@ -260,13 +282,15 @@ func (c *collector) add(p *dataset.Pair, a Comparison) {
 	}
 	// Adding 0 makes -0 a 0, so that a turned tie sorts as one that isn't.
 	r.margin, r.diff, r.length = turn*r.margin+0, turn*r.diff+0, turn*r.length+0
-	for i, b := range baselines {
-		n, _ := baseline(b.score).Compare(context.Background(), p) // never fails
-		r.null[i] = sign(turn * n.Margin)
+	o := observed{pair: p.Pair, cluster: r.cluster}
+	o.nulls(turn)
+	for i := range r.null {
+		r.null[i] = sign(o.diff[1+i])
 	}
+	o.answer(a, turn, r.diff)
 	subset := ""
 	if c.o.Subset != nil {
-		subset = c.o.Subset(p)
+		subset = c.o.Subset(p.Pair)
 	}
 	by, against := p.First.Author, p.Second.Author
 	if turn < 0 {
@@ -283,7 +307,37 @@ func (c *collector) add(p *dataset.Pair, a Comparison) {
 		c.left++
 	}
 	c.ordinal = c.ordinal || a.Ordinal
+	c.count(&o)
 	c.progress()
+}
+
+// abstained counts a pair that the comparer gave no answer to.
+func (c *collector) abstained(p *dataset.Pair) {
+	o := observed{pair: p, cluster: p.Prompt.Hash(), abstained: true}
+	turn := 1.0
+	if p.P < 0.5 {
+		turn = -1
+	}
+	o.nulls(turn)
+	o.diff[0], o.chosen[0] = math.NaN(), math.NaN()
+	c.skip(SkipAbstained)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count(&o)
+}
+
+// count gives a pair to its benchmark, which the first pair tells. The caller
+// holds the lock.
+func (c *collector) count(o *observed) {
+	if !c.ruled && c.o.Rule != nil {
+		if r := c.o.Rule(o.pair); r != RulePairs {
+			c.bench = newBench(r)
+		}
+	}
+	c.ruled = true
+	if c.bench != nil {
+		c.bench.take(o)
+	}
 }
 
 // name gives the one copy of a name that is kept: it may be a part of a record's
@@ -318,6 +372,9 @@ func (c *collector) set(name string) Set {
 	s := summarise(c.rows, c.ordinal, c.o)
 	s.Name = name
 	s.Skipped = maps.Clone(c.skipped)
+	if c.bench != nil {
+		s.Benchmark = c.bench.score(c.o)
+	}
 	if c.left > 0 {
 		s.SampledFrom = s.N + c.left
 	}

@@ -43,6 +43,8 @@ type Set struct {
 	ECE            Figure             `json:"ece"`
 	LengthSpearman Figure             `json:"length_spearman"`
 	Subsets        map[string]Figures `json:"subsets"`
+	// Benchmark is the score by the benchmark's own rule; nil for plain pairs.
+	Benchmark *Benchmark `json:"benchmark,omitempty"`
 	// SampledFrom is the number of pairs there were, where only some prompts were
 	// kept ([Options].Sample); else 0.
 	SampledFrom int `json:"sampled_from,omitempty"`
