@@ -73,6 +73,9 @@ func (m *Model) strings() map[string]string {
 	if d.Certainty != nil {
 		s["certainty"] = mustJSON(d.Certainty)
 	}
+	if d.Profile != nil {
+		s["profile"] = mustJSON(d.Profile)
+	}
 	if len(d.Debias) > 0 {
 		s["debias"] = strings.Join(d.Debias, ",")
 	}
@@ -247,6 +250,7 @@ func parse(b []byte) (*Model, error) {
 		d.Certainty = &Certainty{}
 		r.json("certainty", d.Certainty)
 	}
+	d.Profile = r.profile()
 	if meta["tie"] != "" {
 		d.Tie = r.positive("tie")
 	}

@@ -102,15 +102,23 @@ func TestLoadRefusesForgedFiles(t *testing.T) {
 		change func(t map[string]tensor, meta map[string]string)
 		want   string
 	}{
-		"other format":        {func(_ map[string]tensor, s map[string]string) { s["format"] = "pt" }, "no reward model"},
-		"newer format":        {func(_ map[string]tensor, s map[string]string) { s["format_version"] = "99" }, "format version"},
-		"other features":      {func(_ map[string]tensor, s map[string]string) { s["feature_version"] = "99" }, "feature version"},
-		"unknown group":       {func(_ map[string]tensor, s map[string]string) { s["features"] = "hash,style,tea" }, "features"},
-		"group twice":         {func(_ map[string]tensor, s map[string]string) { s["features"] = "hash,hash" }, "features"},
-		"too many common":     {func(_ map[string]tensor, s map[string]string) { s["common"] = "16777216" }, "common"},
-		"common below 0":      {func(_ map[string]tensor, s map[string]string) { s["common"] = "-1" }, "common"},
-		"other clip":          {func(_ map[string]tensor, s map[string]string) { s["expect_clip"] = "9" }, "expect_clip"},
-		"certainty no JSON":   {func(_ map[string]tensor, s map[string]string) { s["certainty"] = "{" }, "certainty"},
+		"other format":      {func(_ map[string]tensor, s map[string]string) { s["format"] = "pt" }, "no reward model"},
+		"newer format":      {func(_ map[string]tensor, s map[string]string) { s["format_version"] = "99" }, "format version"},
+		"other features":    {func(_ map[string]tensor, s map[string]string) { s["feature_version"] = "99" }, "feature version"},
+		"unknown group":     {func(_ map[string]tensor, s map[string]string) { s["features"] = "hash,style,tea" }, "features"},
+		"group twice":       {func(_ map[string]tensor, s map[string]string) { s["features"] = "hash,hash" }, "features"},
+		"too many common":   {func(_ map[string]tensor, s map[string]string) { s["common"] = "16777216" }, "common"},
+		"common below 0":    {func(_ map[string]tensor, s map[string]string) { s["common"] = "-1" }, "common"},
+		"other clip":        {func(_ map[string]tensor, s map[string]string) { s["expect_clip"] = "9" }, "expect_clip"},
+		"certainty no JSON": {func(_ map[string]tensor, s map[string]string) { s["certainty"] = "{" }, "certainty"},
+		"profile no JSON":   {func(_ map[string]tensor, s map[string]string) { s["profile"] = "{" }, "profile"},
+		"profile cut":       {func(_ map[string]tensor, s map[string]string) { s["profile"] = `{"version":1}` }, "profile"},
+		"profile without codes": {func(_ map[string]tensor, s map[string]string) {
+			s["profile"] = strings.Replace(s["profile"], `"codes":"`, `"codes":"AAAA`, 1)
+		}, "codes"},
+		"profile without a step": {func(_ map[string]tensor, s map[string]string) {
+			s["profile"] = strings.Replace(s["profile"], `"step":`, `"step":-`, 1)
+		}, "step"},
 		"no group":            {func(_ map[string]tensor, s map[string]string) { s["features"] = "" }, "features"},
 		"dim no power of two": {func(_ map[string]tensor, s map[string]string) { s["dim"] = "300" }, "dim"},
 		"dim too small":       {func(_ map[string]tensor, s map[string]string) { s["dim"] = "128" }, "dim"},
@@ -156,6 +164,23 @@ func TestLoadRefusesForgedFiles(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%v in %s: %v", v, name, err)
 			}
+		}
+	}
+}
+
+// A file without a profile, or with one of a later build, is a model all the same.
+func TestLoadWithoutAProfile(t *testing.T) {
+	m := tinyModel(t)
+	if m.Metadata.Profile == nil {
+		t.Fatal("no profile was made")
+	}
+	for name, change := range map[string]func(map[string]tensor, map[string]string){
+		"none":  func(_ map[string]tensor, s map[string]string) { delete(s, "profile") },
+		"later": func(_ map[string]tensor, s map[string]string) { s["profile"] = `{"version":2,"columns":{"a":1}}` },
+	} {
+		got, err := parse(forge(t, m, change))
+		if err != nil || got.Metadata.Profile != nil {
+			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
 }

@@ -75,3 +75,25 @@ func (r *metaReader) hash(key string) (h dataset.Hash) {
 	}
 	return h
 }
+
+// profile reads the profile of the replies; nil where there is none, or one of
+// another version, which scores do not need.
+func (r *metaReader) profile() *Profile {
+	if r.meta["profile"] == "" {
+		return nil
+	}
+	p := &Profile{}
+	var v struct {
+		Version int `json:"version"`
+	}
+	if r.json("profile", &v); r.err != nil || v.Version != profileVersion {
+		return nil
+	}
+	if r.json("profile", p); r.err != nil {
+		return nil
+	}
+	if err := p.check(); err != nil {
+		r.fail("profile", err)
+	}
+	return p
+}

@@ -33,6 +33,9 @@ type Metadata struct {
 	// Certainty is what the validation pairs say of the margins; nil where they
 	// were too few.
 	Certainty *Certainty
+	// Profile is what the replies of the holdout were like, nil for files of builds
+	// that kept none.
+	Profile *Profile
 	// Head is the form of the model; see Options.Head.
 	Head string
 	// Debias is what the model was kept from preferring.

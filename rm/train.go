@@ -23,6 +23,11 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 	start := time.Now()
 	ctx, o.stop = context.WithCancel(ctx)
 	defer o.stop()
+	var sample *keeper
+	if o.Holdout == 0 {
+		sample = &keeper{seed: o.Seed}
+		pairs = sample.watch(pairs)
+	}
 	rows, skipped, err := collect(ctx, pairs, sp, o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("train: %w", err)
@@ -70,6 +75,9 @@ func Train(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], o Options
 		if o.Progress != nil && (i+1)%batch == 0 {
 			o.Progress("holdout", i+1, len(holdout))
 		}
+	}
+	if m.Metadata.Profile, err = m.profileOf(ctx, t.Holdout, sample); err != nil {
+		return nil, nil, fmt.Errorf("train: %w", err)
 	}
 	return m, t, nil
 }
