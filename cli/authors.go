@@ -44,10 +44,9 @@ type authored struct {
 	p                     float64
 }
 
-// authorsWanted reads --holdout-authors, as a number of authors or a share of
-// them; both are 0 where it is not given.
-func authorsWanted(c *urfave.Context) (n int, share float64, err error) {
-	s := c.String("holdout-authors")
+// authorsWanted reads what --holdout-authors says, as a number of authors or a
+// share of them; both are 0 where it is not given.
+func authorsWanted(s string) (n int, share float64, err error) {
 	if s == "" {
 		return 0, 0, nil
 	}

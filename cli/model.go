@@ -13,6 +13,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"cai/dataset"
+	"cai/eval"
 	"cai/rm"
 )
 
@@ -207,9 +208,9 @@ func (a *app) runModelVerify(c *urfave.Context) (err error) {
 	if err := json.Unmarshal(m.Metadata.Metrics, &stored); err != nil {
 		return hinted(fmt.Errorf("%s holds no figures to verify", c.Args().First()), "cai train writes them into the model")
 	}
-	if m.Metadata.HoldoutAuthors != "" {
-		return hinted(fmt.Errorf("%s was trained with --holdout-authors %s: which pairs that left out is not told by the data alone", c.Args().First(), m.Metadata.HoldoutAuthors),
-			"cai eval --rm FILE measures it on other pairs")
+	authors, authorShare, err := authorsWanted(m.Metadata.HoldoutAuthors)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Args().First(), err)
 	}
 	share := m.Metadata.Holdout
 	switch {
@@ -225,6 +226,11 @@ func (a *app) runModelVerify(c *urfave.Context) (err error) {
 		return err
 	}
 	var written authorship
+	if authors > 0 || authorShare > 0 {
+		if err := written.draw(pairs, authors, authorShare, m.Metadata.Seed); err != nil {
+			return err
+		}
+	}
 	t, err := m.ScoreHoldout(ctx, written.training(pairs), share)
 	if errors.Is(err, rm.ErrOtherData) {
 		return hinted(fmt.Errorf("%w: %d usable pairs with the hash %s, the model says %s", err, t.Pairs, t.DataHash, m.Metadata.DataHash),
@@ -234,7 +240,14 @@ func (a *app) runModelVerify(c *urfave.Context) (err error) {
 		return err
 	}
 	var now trainJSON
-	now.measure(m, t.Holdout, written.fit(t.Holdout))
+	strengths := written.fit(t.Holdout)
+	now.measure(m, t.Holdout, strengths)
+	if written.unseen != nil {
+		now.Authors, err = written.measure(ctx, m, pairs, eval.Options{Seed: m.Metadata.Seed, Subset: subset, Authors: strengths})
+		if err != nil {
+			return err
+		}
+	}
 	b, err := json.Marshal(now)
 	if err != nil {
 		return err
@@ -244,7 +257,7 @@ func (a *app) runModelVerify(c *urfave.Context) (err error) {
 		return err
 	}
 	out := verifyJSON{Differ: []differing{}, DataHash: t.DataHash.String()}
-	for _, key := range []string{"holdout", "baselines", "length_spearman", "longer_chosen", "shorter_chosen", "coverage"} {
+	for _, key := range []string{"holdout", "baselines", "length_spearman", "longer_chosen", "shorter_chosen", "coverage", "holdout_authors"} {
 		out.compare(key, stored[key], found[key])
 	}
 	out.Holds = len(out.Differ) == 0
@@ -277,7 +290,7 @@ func (a *app) verifyPairs(ctx context.Context, c *urfave.Context) (seqOfPairs, e
 		if err != nil {
 			return nil, err
 		}
-		return in.pairs(), nil
+		return in.pairs(), in.rewindable()
 	}
 	r, err := a.reading(c)
 	if err != nil {

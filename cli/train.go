@@ -200,7 +200,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	} else if rho > 0 && len(c.StringSlice("debias")) == 0 {
 		return hinted(usagef("--length-correlation without --debias"), "add --debias length")
 	}
-	authors, share, err := authorsWanted(c)
+	authors, share, err := authorsWanted(c.String("holdout-authors"))
 	if err != nil {
 		return err
 	}
