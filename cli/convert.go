@@ -14,23 +14,29 @@ func (a *app) convertCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "convert",
 		Usage:     "preference files from one format to another",
-		ArgsUsage: "[--from F] [--to F] IN [OUT]; --check FILE…",
+		ArgsUsage: "[--from F] [--to F] [--split SHARES] IN [OUT]; --check FILE…",
 		Description: "Formats: " + strings.Join(dataset.WriteFormats(), ", ") + ".\n" +
 			"--from is found from the columns if it is not named; --verbose tells which of them\n" +
 			"decided. OUT's name says how the records are held: .jsonl, .json, .csv, .parquet, and\n" +
 			".gz or .zst after it; without --to only that changes. - is stdin or stdout.\n" +
 			"What the new format cannot hold is listed at the end; whole records that were left\n" +
 			"out make the command exit with 3. Pairs are made of kto's replies where neighbours\n" +
-			"of both labels answer the same prompt.\n" + exitHelp,
-		Flags: []urfave.Flag{
+			"of both labels answer the same prompt.\n\n" +
+			"--split train=0.9,test=0.1 writes OUT in parts, out.jsonl as out.train.jsonl and\n" +
+			"out.test.jsonl, which appear together at the end. A prompt is in one part, whatever\n" +
+			"its case and white space; each part has its share of every stratum as nearly as whole\n" +
+			"prompts allow; and which prompt goes where follows from --seed and the prompts, not\n" +
+			"from their order. The input is read twice.\n\n" +
+			"--json prints records, bad, files and losses where OUT is a file.\n" + exitHelp,
+		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "from", Usage: "the input's `FORMAT`; default: found from the first records"},
 			&urfave.StringFlag{Name: "to", Usage: "the output's `FORMAT`; default: the records as they are"},
 			&urfave.IntFlag{Name: "pairs", Usage: "take at most `N` pairs of a list of replies; 0 takes all"},
-			&urfave.Int64Flag{Name: "seed", Usage: "`SEED` of the pairs that are drawn"},
+			&urfave.Int64Flag{Name: "seed", Usage: "`SEED` of the pairs that are drawn, and of --split"},
 			&urfave.BoolFlag{Name: "check", Usage: "look for what is wrong with the preference files instead: duplicates, contradictions, identical, empty or swapped sides, leaks between splits (files, or a column split), mixed scripts, unfinished ends, control characters, length gap, place of the winner"},
 			requireFlag("checks.duplicates.share<=0.01"),
 			&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
-		},
+		}, splitFlags()...),
 		Action: a.runConvert,
 	}
 }
@@ -49,6 +55,14 @@ func (a *app) runConvert(c *urfave.Context) error {
 	if len(args) < 1 || len(args) > 2 {
 		return hinted(usagef("convert: %d files are named, where IN and OUT are expected", len(args)), "an example: cai convert --to trl in.parquet out.jsonl.gz")
 	}
+	name := "-"
+	if len(args) == 2 {
+		name = args[1]
+	}
+	split, err := a.splitting(c, name)
+	if err != nil {
+		return err
+	}
 	in, err := a.inputsOf(c, args[:1], "the file to convert")
 	if err != nil {
 		return err
@@ -59,23 +73,23 @@ func (a *app) runConvert(c *urfave.Context) error {
 			fmt.Fprintf(a.Err, "cai: %s is read as %s: %s\n", printable(file), format, why)
 		}
 	}
-	name := "-"
-	if len(args) == 2 {
-		name = args[1]
+	parts, err := a.openConverting(c, name, split, in.opts)
+	if err != nil {
+		return err
 	}
-	out := &output{Writer: a.Out}
-	if name != "-" {
-		f, err := dataset.Create(name)
-		if err != nil {
+	defer closeConverting(parts)
+	prog := a.progress(c, "convert", "records", 0)
+	defer prog.done()
+	if split != nil {
+		if err := in.rewindable(); err != nil {
 			return err
 		}
-		out = &output{Writer: f, file: f}
+		if err := split.count(ctx, in, prog); err != nil {
+			return err
+		}
+		in.opts.Detected = nil // it has been said
 	}
-	defer out.close()
-	conv, err := dataset.NewConverter(c.String("to"), name, out, in.opts)
-	if err != nil {
-		return &exitError{code: ExitUsage, err: err}
-	}
+	n := int64(0)
 	for r, err := range in.records() {
 		if err == nil {
 			err = ctx.Err()
@@ -83,22 +97,56 @@ func (a *app) runConvert(c *urfave.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := conv.Write(r); err != nil {
+		p, err := split.part(r, parts)
+		if err != nil {
+			return err
+		}
+		if err := p.conv.Write(r); err != nil {
+			return err
+		}
+		if n++; n%256 == 0 {
+			prog.set(n, "")
+		}
+	}
+	res := convertJSON{Bad: in.bad, Files: []splitJSON{}, Losses: []lossJSON{}}
+	var converters []*dataset.Converter
+	for _, p := range parts {
+		if err := p.conv.Close(); err != nil {
+			return err
+		}
+		p.Records = p.conv.Written
+		res.Records += p.Records
+		res.Files = append(res.Files, p.splitJSON)
+		converters = append(converters, p.conv)
+	}
+	losses := dataset.AllLosses(converters...)
+	left := 0
+	for _, l := range losses {
+		res.Losses = append(res.Losses, lossJSON{l.What, l.Records, l.First, l.Left})
+		if l.Left {
+			left += l.Records
+		}
+	}
+	if res.Records == 0 && in.bad == 0 && left == 0 {
+		return errors.New("convert: the input holds no record")
+	}
+	if err := commitConverting(parts); err != nil {
+		return err
+	}
+	prog.done()
+	a.note(c, "%d records", res.Records)
+	for _, p := range parts {
+		if split != nil {
+			a.note(c, "%s: %d records, %.1f %%, of %d prompts", p.File, p.Records, 100*float64(p.Records)/float64(max(1, res.Records)), p.Prompts)
+		}
+	}
+	a.sayLosses(losses)
+	if c.Bool("json") && name != "-" {
+		if err := a.writeJSON(res); err != nil {
 			return err
 		}
 	}
-	if err := conv.Close(); err != nil {
-		return err
-	}
-	if conv.Written == 0 && in.bad == 0 && conv.Left() == 0 {
-		return errors.New("convert: the input holds no record")
-	}
-	if err := out.commit(); err != nil {
-		return err
-	}
-	a.note(c, "%d records", conv.Written)
-	a.sayLosses(conv.Losses())
-	if in.bad > 0 || conv.Left() > 0 {
+	if in.bad > 0 || left > 0 {
 		return silent(ExitSomeFailed)
 	}
 	return nil

@@ -15,6 +15,7 @@ type Loss struct {
 	Records int    // how many records had it
 	First   string // file:line of the first
 	Left    bool   // the record itself was left out, not a part of it
+	line    int
 }
 
 // Converter writes records of any kind in one format and keeps account of what
@@ -59,10 +60,24 @@ func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, 
 }
 
 // Losses lists what was lost, records that were left out first.
-func (c *Converter) Losses() []Loss {
-	out := make([]Loss, 0, len(c.losses))
-	for _, l := range c.losses {
-		out = append(out, *l)
+func (c *Converter) Losses() []Loss { return AllLosses(c) }
+
+// AllLosses is [Converter.Losses] of the parts of one file together.
+func AllLosses(parts ...*Converter) []Loss {
+	at := map[string]int{}
+	var out []Loss
+	for _, c := range parts {
+		for key, l := range c.losses {
+			i, ok := at[key]
+			if !ok {
+				i, at[key] = len(out), len(out)
+				out = append(out, *l)
+				continue
+			}
+			if out[i].Records += l.Records; l.line < out[i].line {
+				out[i].First, out[i].line = l.First, l.line
+			}
+		}
 	}
 	slices.SortFunc(out, func(a, b Loss) int {
 		switch {
@@ -92,7 +107,7 @@ func (c *Converter) lose(s Source, left bool, what string) {
 	key := fmt.Sprint(left, what)
 	l := c.losses[key]
 	if l == nil {
-		l = &Loss{What: what, First: s.File, Left: left}
+		l = &Loss{What: what, First: s.File, Left: left, line: s.Line}
 		if s.Line > 0 {
 			l.First = fmt.Sprintf("%s:%d", s.File, s.Line)
 		}

@@ -123,12 +123,35 @@ func (f *File) fail(what string, err error) error {
 
 // Commit ends the output: it is on disk under its name when Commit returns
 // without an error, and untouched otherwise.
-func (f *File) Commit() error {
+func (f *File) Commit() error { return CommitAll(f) }
+
+// CommitAll commits several outputs: all of them are on disk before the first takes
+// its name, and none takes it where one fails to be written.
+func CommitAll(files ...*File) error {
+	var err error
+	for _, f := range files {
+		if err = f.end(); err != nil {
+			break
+		}
+	}
+	for _, f := range files {
+		if err != nil {
+			f.Close()
+			f.drop()
+		} else if err = f.rename(); err != nil {
+			f.drop()
+		}
+	}
+	return err
+}
+
+// end brings all that was written onto the disk.
+func (f *File) end() error {
 	if f.done {
 		return f.fail("commit", os.ErrClosed)
 	}
+	f.done = true
 	if f.target == "" {
-		f.done = true
 		return nil
 	}
 	err := f.flush()
@@ -138,24 +161,35 @@ func (f *File) Commit() error {
 	if cerr := f.file.Close(); err == nil {
 		err = cerr
 	}
-	f.done = true
-	if f.temp != "" {
-		if err == nil {
-			err = os.Rename(f.temp, f.target)
-		}
-		if err != nil {
-			os.Remove(f.temp)
-		} else if dir, derr := os.Open(filepath.Dir(f.target)); derr == nil {
-			// The rename itself is durable only once the folder is. Some file
-			// systems can't sync a folder; there is nothing more to do there.
-			dir.Sync()
-			dir.Close()
-		}
-	}
 	if err != nil {
 		return f.fail("write", err)
 	}
 	return nil
+}
+
+// rename puts the output in its place.
+func (f *File) rename() error {
+	if f.temp == "" {
+		return nil
+	}
+	if err := os.Rename(f.temp, f.target); err != nil {
+		return f.fail("write", err)
+	}
+	f.temp = ""
+	if dir, err := os.Open(filepath.Dir(f.target)); err == nil {
+		// The rename itself is durable only once the folder is. Some file
+		// systems can't sync a folder; there is nothing more to do there.
+		dir.Sync()
+		dir.Close()
+	}
+	return nil
+}
+
+// drop takes away what rename would have put in place.
+func (f *File) drop() {
+	if f.temp != "" {
+		os.Remove(f.temp)
+	}
 }
 
 func (f *File) flush() error {
