@@ -160,8 +160,13 @@ func (a *authors) Compare(_ context.Context, p *dataset.Pair) (Comparison, error
 // AuthorFigures are those of the author baseline, over the pairs whose two
 // authors both have a strength.
 type AuthorFigures struct {
-	N        int      `json:"n"`
-	Authors  int      `json:"authors"` // who wrote them
+	N       int `json:"n"`
+	Authors int `json:"authors"` // who wrote them
+	Beside
+}
+
+// Beside is how a baseline did on its pairs.
+type Beside struct {
 	Accuracy Figure   `json:"accuracy"`
 	CI       Interval `json:"ci"`
 	// Delta is the comparer's accuracy on these pairs less the baseline's, with a
@@ -170,17 +175,14 @@ type AuthorFigures struct {
 	DeltaCI Interval `json:"delta_ci"`
 }
 
-// authorFigures compares by who wrote the replies, nil where no pair of the rows
-// can be. The rows are sorted by cluster.
-func authorFigures(rows []row, o Options) *AuthorFigures {
-	fits := o.fits(rows)
+// besides measures a baseline on the rows, sorted by cluster, of which it gives a
+// margin for the chosen reply; n counts them.
+func besides(rows []row, o Options, margin func(*row) (float64, bool)) (n int, f Beside) {
 	var t table
-	f := &AuthorFigures{}
-	names := map[string]bool{}
 	last := -1
 	for i := range rows {
 		r := &rows[i]
-		z, ok := fits[foldOf(r.cluster)].Margin(r.chosenBy, r.rejectedBy, r.subset)
+		z, ok := margin(r)
 		if !ok {
 			continue
 		}
@@ -188,19 +190,37 @@ func authorFigures(rows []row, o Options) *AuthorFigures {
 			t.next()
 		}
 		last = i
-		f.N++
-		names[r.chosenBy], names[r.rejectedBy] = true, true
-		own, author := correct(r.margin, r.p), correct(z, r.p)
-		t.add(author, own-author)
+		n++
+		own, base := correct(r.margin, r.p), correct(z, r.p)
+		t.add(base, own-base)
 	}
-	if f.N == 0 {
-		return nil
+	if n == 0 {
+		return 0, f
 	}
-	f.Authors = len(names)
 	point, samples := t.means(), t.resample(o)
 	f.Accuracy, f.Delta = Figure(point[0]), Figure(point[1])
 	f.CI = interval(samples[0], point[0], Interval{0, 1})
 	f.DeltaCI = interval(samples[1], point[1], Interval{-1, 1})
+	return n, f
+}
+
+// authorFigures compares by who wrote the replies, nil where no pair of the rows
+// can be. The rows are sorted by cluster.
+func authorFigures(rows []row, o Options) *AuthorFigures {
+	fits := o.fits(rows)
+	f := &AuthorFigures{}
+	names := map[string]bool{}
+	f.N, f.Beside = besides(rows, o, func(r *row) (float64, bool) {
+		z, ok := fits[foldOf(r.cluster)].Margin(r.chosenBy, r.rejectedBy, r.subset)
+		if ok {
+			names[r.chosenBy], names[r.rejectedBy] = true, true
+		}
+		return z, ok
+	})
+	if f.N == 0 {
+		return nil
+	}
+	f.Authors = len(names)
 	return f
 }
 

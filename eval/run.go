@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -63,6 +64,13 @@ type Options struct {
 	// themselves, cross-fitted in five parts by prompt, so that a pair's own label
 	// has no say.
 	Authors *Strengths
+	// WordPairs is for how many pairs at most the bag-of-words baseline is fitted,
+	// cross-fitted by prompt as the authors are; 0 leaves it out. Up to that number,
+	// four bytes are kept of each word that only one of two replies has.
+	WordPairs int
+	// Words is that baseline fitted to other pairs, such as those that a model was
+	// trained on; nil cross-fits.
+	Words *Words
 	// Subset names the subset that a pair belongs to, "" for none.
 	Subset func(*dataset.Pair) string
 	// Rule names the benchmark that pairs are of, by the first that counts: its own
@@ -186,6 +194,11 @@ type row struct {
 	null    [3]int8 // sign of each baseline's margin for the chosen reply
 	// Who wrote the replies, "" where nobody is named.
 	chosenBy, rejectedBy string
+	// The words that one reply has and the other has not, where a baseline is to be
+	// fitted to them, and its margin for the chosen reply where it is worded.
+	bag    bag
+	words  float64
+	worded bool
 }
 
 // collector gathers rows; its methods may be called concurrently.
@@ -197,10 +210,11 @@ type collector struct {
 	skipped map[string]int
 	ordinal bool
 	done    int
-	bench   *bench // nil before the first pair and without a rule
-	ruled   bool   // the first pair was seen
-	halved  int    // how often the share of prompts that are kept was halved
-	left    int    // pairs left out for it
+	bench   *bench      // nil before the first pair and without a rule
+	ruled   bool        // the first pair was seen
+	halved  int         // how often the share of prompts that are kept was halved
+	left    int         // pairs left out for it
+	many    atomic.Bool // rows are too many for the bag-of-words baseline
 }
 
 // kept tells whether a prompt is among those whose pairs are kept.
@@ -292,6 +306,17 @@ func (c *collector) add(p numbered, a Comparison) {
 	if c.o.Subset != nil {
 		subset = c.o.Subset(p.Pair)
 	}
+	chosen, rejected := p.First.Text, p.Second.Text
+	if turn < 0 {
+		chosen, rejected = rejected, chosen
+	}
+	switch {
+	case c.o.Words != nil:
+		r.words, r.worded = c.o.Words.Margin(chosen, rejected), true
+	case c.o.WordPairs > 0 && !c.many.Load():
+		var g bagger
+		r.bag = g.difference(chosen, rejected)
+	}
 	by, against := p.First.Author, p.Second.Author
 	if turn < 0 {
 		by, against = against, by
@@ -303,6 +328,12 @@ func (c *collector) add(p numbered, a Comparison) {
 	if c.kept(r.cluster) {
 		c.rows = append(c.rows, r)
 		c.thin()
+		if c.o.WordPairs > 0 && len(c.rows) > c.o.WordPairs && !c.many.Load() {
+			c.many.Store(true)
+			for i := range c.rows {
+				c.rows[i].bag = nil
+			}
+		}
 	} else {
 		c.left++
 	}
@@ -369,6 +400,12 @@ func (c *collector) progress() {
 }
 
 func (c *collector) set(name string) Set {
+	if c.many.Load() {
+		c.o.WordPairs = 0
+		for i := range c.rows { // of pairs that were compared meanwhile
+			c.rows[i].bag = nil
+		}
+	}
 	s := summarise(c.rows, c.ordinal, c.o)
 	s.Name = name
 	s.Skipped = maps.Clone(c.skipped)

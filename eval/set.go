@@ -21,11 +21,14 @@ type Figures struct {
 	BaselinesCI map[string]Interval `json:"baselines_ci"`
 	// Author tells of the author baseline; nil where no pair names both authors.
 	Author *AuthorFigures `json:"author,omitempty"`
+	// Words tells of the bag-of-words baseline, which is then among Baselines as
+	// [WordsKey]; nil where it was not asked for, or could not be fitted.
+	Words *WordFigures `json:"bag_of_words,omitempty"`
 	// BestBaseline is the one that the comparer is least above, and Delta the
 	// accuracy less its accuracy. DeltaCI is paired: both are taken over the
 	// same resamples, with the baseline held fixed. Above 0, the comparer does
-	// what the baseline can't explain. The author baseline is compared on its own
-	// pairs, and counts here where they are at least half of all.
+	// what the baseline can't explain. The author baseline and the bag of words are
+	// compared on their own pairs, and count here where they are at least half of all.
 	BestBaseline string   `json:"best_baseline,omitempty"`
 	Delta        Figure   `json:"delta"`
 	DeltaCI      Interval `json:"delta_ci"`
@@ -55,6 +58,7 @@ type Set struct {
 // summarise computes everything; it reorders rows.
 func summarise(rows []row, ordinal bool, o Options) Set {
 	slices.SortFunc(rows, compareRows)
+	bagRows(rows, o)
 	s := Set{Subsets: map[string]Figures{}}
 	s.LogLoss, s.Brier, s.ECE = Figure(math.NaN()), Figure(math.NaN()), Figure(math.NaN())
 	n := len(rows)
@@ -101,6 +105,8 @@ func compareRows(a, b row) int {
 		cmp.Compare(a.subset, b.subset),
 		cmp.Compare(a.chosenBy, b.chosenBy),
 		cmp.Compare(a.rejectedBy, b.rejectedBy),
+		cmp.Compare(a.words, b.words),
+		slices.Compare(a.bag, b.bag),
 	)
 }
 
@@ -171,6 +177,12 @@ func figures(rows []row, o Options) (f Figures, point [columns]float64, samples 
 		f.Baselines[AuthorBaseline], f.BaselinesCI[AuthorBaseline] = f.Author.Accuracy, f.Author.CI
 		if 2*f.Author.N >= f.N && f.Author.Delta < f.Delta {
 			f.BestBaseline, f.Delta, f.DeltaCI = AuthorBaseline, f.Author.Delta, f.Author.DeltaCI
+		}
+	}
+	if f.Words = wordFigures(rows, o); f.Words != nil {
+		f.Baselines[WordsKey], f.BaselinesCI[WordsKey] = f.Words.Accuracy, f.Words.CI
+		if 2*f.Words.N >= f.N && f.Words.Delta < f.Delta {
+			f.BestBaseline, f.Delta, f.DeltaCI = WordsBaseline, f.Words.Delta, f.Words.DeltaCI
 		}
 	}
 	return f, point, samples
