@@ -198,8 +198,9 @@ const (
 	inverseRounds    = 300
 )
 
-// inverse gives H⁻¹x by conjugate gradients, preconditioned by the diagonal.
-func (f *fitted) inverse(ctx context.Context, x []float64) ([]float64, error) {
+// inverse gives H⁻¹x by conjugate gradients, preconditioned by the diagonal, down
+// to the given norm of the residual.
+func (f *fitted) inverse(ctx context.Context, x []float64, tol float64) ([]float64, error) {
 	n := len(x)
 	u, pre, hd := make([]float64, n), make([]float64, n), make([]float64, n)
 	res := slices.Clone(x)
@@ -210,7 +211,7 @@ func (f *fitted) inverse(ctx context.Context, x []float64) ([]float64, error) {
 	dir := slices.Clone(pre)
 	t := *f.t
 	t.sums = t.x.newSums() // its own, for concurrent calls
-	rho, stop := dot(res, pre), inverseTolerance*inverseTolerance*dot(res, res)
+	rho, stop := dot(res, pre), tol*tol*dot(res, res)
 	for k := 0; k < inverseRounds && dot(res, res) > stop; k++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -264,7 +265,7 @@ func (b *Background) Nearest(ctx context.Context, c dataset.Conversation, replie
 	}
 	for k := range fits {
 		f := &fits[k]
-		u, err := f.inverse(ctx, x)
+		u, err := f.inverse(ctx, x, inverseTolerance)
 		if err != nil {
 			return fail(err)
 		}
