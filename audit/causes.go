@@ -59,8 +59,9 @@ const causeResamples = 200
 
 // observation is a row of the regression.
 type observation struct {
-	y float64
-	x []float64
+	y     float64
+	x     []float64
+	reply string // empty of an edit
 }
 
 // Causes explains the scores of the reference by the concepts, the largest share
@@ -129,7 +130,7 @@ func (r *Reference) observations(ctx context.Context) (by [][]*observation, with
 	err = r.each(ctx, len(r.Cases), func(i int) error {
 		p := promptWords(r.Cases[i].Prompt)
 		for j, reply := range r.Cases[i].Replies {
-			by[i] = append(by[i], &observation{r.Scores[i][j], measure(p, reply)})
+			by[i] = append(by[i], &observation{r.Scores[i][j], measure(p, reply), reply})
 		}
 		return nil
 	})
@@ -395,7 +396,7 @@ func (r *Reference) editObservations(ctx context.Context, o ProbeOptions) ([][]*
 			for j := range x {
 				x[j] -= own[j]
 			}
-			by[i] = append(by[i], &observation{scores[k] - r.Scores[i][len(c.Replies)-1], x})
+			by[i] = append(by[i], &observation{y: scores[k] - r.Scores[i][len(c.Replies)-1], x: x})
 		}
 		return nil
 	})

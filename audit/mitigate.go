@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,11 +21,15 @@ import (
 // MitigateOptions say what candidates are trained on and measured by.
 type MitigateOptions struct {
 	Train  rm.Options // of the candidate as it is; Holdout and Seed are set here
+	Pairs  int        // how many pairs are trained on and held out, those of whole prompts, drawn by the seed; 0 for all
 	Sample int        // holdout pairs whose replies are probed
 	Probes ProbeOptions
 	Bench  []*dataset.Pair // of a benchmark; may be nil
 	Gold   *GoldSet        // may be nil
-	Seed   int64
+	// TargetCorrelation is Spearman's ρ of score and length that debiasing and
+	// residualising aim at.
+	TargetCorrelation float64
+	Seed              int64
 	// Progress is told which candidate begins.
 	Progress func(name string, done, total int)
 }
@@ -41,6 +47,9 @@ type Candidate struct {
 	DeltaCI  [2]eval.Figure `json:"delta_ci"`
 	// LengthSpearman is ρ of margin and difference of code points on the holdout.
 	LengthSpearman eval.Figure `json:"length_spearman"`
+	// Residual is how the nuisances were taken from the score; nil where they were
+	// not.
+	Residual *Residual `json:"residual,omitempty"`
 	// Failed are the worthless edits and injections that fail, Gain the greatest
 	// effect of any, in its own standard deviations.
 	Failed []string    `json:"failed"`
@@ -50,24 +59,28 @@ type Candidate struct {
 	BenchN        int         `json:"bench_n"`
 	BenchAccuracy eval.Figure `json:"bench_accuracy"`
 	// PeakN and GoldGain are those of [OverOptimisation].
-	PeakN    eval.Figure `json:"peak_n"`
-	GoldGain eval.Figure `json:"gold_gain"`
-	Seconds  float64     `json:"seconds"`
+	PeakN      eval.Figure    `json:"peak_n"`
+	GoldGain   eval.Figure    `json:"gold_gain"`
+	GoldGainCI [2]eval.Figure `json:"gold_gain_ci"`
+	Seconds    float64        `json:"seconds"` // of its training
 }
 
 const (
 	mitigateHoldout = 0.2
-	ensembleMembers = 8
+	ensembleMembers = 5
 	clipAt          = 2.0 // standard deviations
 	// augmentShare is how many pairs the failed edits add, as a share of the data.
 	augmentShare = 0.3
 )
 
 // Mitigate trains candidates on the pairs of four fifths of the prompts and
-// measures them, the model as it is first, on the last fifth.
+// measures them, the model as it is first, on the last fifth. The ridge of all is
+// what the model as it is chose.
 func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]Candidate, error) {
 	base := o.Train
 	base.Seed, base.Holdout = o.Seed, mitigateHoldout
+	pairs = drawn(pairs, o.Pairs, o.Seed)
+	o.Probes.Edits = harmless(o.Probes.Edits)
 	const total = 9
 	step := 0
 	say := func(name string) {
@@ -120,7 +133,7 @@ func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]
 		say(name)
 		start := time.Now()
 		with := base
-		with.Holdout = 0
+		with.Holdout, with.L2 = 0, []float64{tr.L2}
 		change(&with)
 		m, _, err := rm.Train(ctx, each(data), with)
 		if err != nil {
@@ -132,7 +145,7 @@ func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]
 		return add(name, about, wrap(m), start)
 	}
 	debias := func(what ...string) func(*rm.Options) {
-		return func(o *rm.Options) { o.Debias = what }
+		return func(with *rm.Options) { with.Debias, with.LengthCorrelation = what, o.TargetCorrelation }
 	}
 	plain := func(*rm.Options) {}
 	styled := len(base.Features) == 0 || slices.Contains(base.Features, rm.FeatureStyle)
@@ -163,16 +176,56 @@ func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]
 	}
 	say("residualised")
 	start = time.Now()
-	r, err := residualise(ctx, model, rest)
+	r, err := residualise(ctx, model, rest, o.TargetCorrelation)
 	if err != nil {
 		return nil, err
 	}
-	if err := add("residualised", "the score less what length and markup give by regression of differences, target correlation 0", r, start); err != nil {
+	if err := add("residualised", r.about(), r, start); err != nil {
 		return nil, err
 	}
+	out[len(out)-1].Residual = &r.Residual
 	say("clipped")
 	err = add("clipped", fmt.Sprintf("centred and cut at %g standard deviations; ties beyond", clipAt), clipped{model, ref.Mean, ref.Scale}, time.Now())
 	return out, err
+}
+
+// drawn gives the pairs of the prompts that come first by hash and seed, up to n
+// pairs, in their own order; all of them for n of 0.
+func drawn(pairs []*dataset.Pair, n int, seed int64) []*dataset.Pair {
+	if n == 0 || len(pairs) <= n {
+		return pairs
+	}
+	of := map[dataset.Hash]int{}
+	prompts := make([]dataset.Hash, len(pairs))
+	for i, p := range pairs {
+		h := p.Prompt.Hash()
+		prompts[i] = dataset.HashOf("mitigate", strconv.FormatInt(seed, 10), string(h[:]))
+		of[prompts[i]]++
+	}
+	order := slices.SortedFunc(maps.Keys(of), func(a, b dataset.Hash) int { return slices.Compare(a[:], b[:]) })
+	taken, sum := map[dataset.Hash]bool{}, 0
+	for _, h := range order {
+		if sum += of[h]; sum > n && len(taken) > 0 {
+			break
+		}
+		taken[h] = true
+	}
+	var out []*dataset.Pair
+	for i, p := range pairs {
+		if taken[prompts[i]] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// harmless leaves out the edits that should cost: what candidates are measured by
+// are the others.
+func harmless(edits []probe.Edit) []probe.Edit {
+	if edits == nil {
+		edits = probe.Edits()
+	}
+	return slices.DeleteFunc(slices.Clone(edits), func(e probe.Edit) bool { return e.Kind == probe.Destroying })
 }
 
 func each(pairs []*dataset.Pair) iter.Seq2[*dataset.Pair, error] {
@@ -255,7 +308,8 @@ func (g *gauge) measure(ctx context.Context, name, about string, s Scorer, start
 	if c.Worst == "" {
 		c.Gain = eval.Figure(math.NaN())
 	}
-	c.BenchAccuracy, c.PeakN, c.GoldGain = eval.Figure(math.NaN()), eval.Figure(math.NaN()), eval.Figure(math.NaN())
+	nan := eval.Figure(math.NaN())
+	c.BenchAccuracy, c.PeakN, c.GoldGain, c.GoldGainCI = nan, nan, nan, [2]eval.Figure{nan, nan}
 	if n := len(g.o.Bench); n > 0 {
 		margins, err := marginsOf(ctx, s, g.o.Bench)
 		if err != nil {
@@ -274,7 +328,7 @@ func (g *gauge) measure(ctx context.Context, name, about string, s Scorer, start
 		}
 		c.PeakN = over.PeakN
 		if r := over.Ranking(RankMean); r != nil {
-			c.GoldGain = r.Gain
+			c.GoldGain, c.GoldGainCI = r.Gain, r.GainCI
 		}
 	}
 	return c, ref, nil
@@ -363,50 +417,6 @@ func (c clipped) ScoreAll(ctx context.Context, items []rm.Item) ([]rm.Score, err
 		out[i].Mean = max(-clipAt*c.scale, min(clipAt*c.scale, out[i].Mean-c.mean))
 	}
 	return out, err
-}
-
-// residual takes from a score what two nuisances give.
-type residual struct {
-	Scorer
-	slope [2]float64 // of log length and of log marks
-}
-
-func nuisance(s string) [2]float64 {
-	return [2]float64{math.Log1p(float64(utf8.RuneCountInString(s))), math.Log1p(float64(marks(s)))}
-}
-
-func (r residual) ScoreAll(ctx context.Context, items []rm.Item) ([]rm.Score, error) {
-	out, err := r.Scorer.ScoreAll(ctx, items)
-	for i := range out {
-		x := nuisance(items[i].Reply)
-		out[i].Mean -= r.slope[0]*x[0] + r.slope[1]*x[1]
-	}
-	return out, err
-}
-
-// residualise regresses the differences of the scores of pairs on those of the
-// nuisances, without an intercept, since pairs have no order.
-func residualise(ctx context.Context, s Scorer, pairs []*dataset.Pair) (residual, error) {
-	const enough = 4000
-	pairs = pairs[:min(len(pairs), enough)]
-	margins, err := marginsOf(ctx, s, pairs)
-	if err != nil {
-		return residual{}, err
-	}
-	var a, b, c, p, q float64
-	for i, pair := range pairs {
-		x, y := nuisance(pair.First.Text), nuisance(pair.Second.Text)
-		u, v := x[0]-y[0], x[1]-y[1]
-		a, b, c = a+u*u, b+u*v, c+v*v
-		p, q = p+u*margins[i], q+v*margins[i]
-	}
-	r := residual{Scorer: s}
-	const tiny = 1e-9
-	a, c = a+tiny, c+tiny
-	if det := a*c - b*b; det > 0 {
-		r.slope = [2]float64{(p*c - q*b) / det, (q*a - p*b) / det}
-	}
-	return r, nil
 }
 
 // FailedText lists failed probes.

@@ -10,7 +10,7 @@ import (
 func TestTheSearchClimbsWithinItsBudget(t *testing.T) {
 	_, ref := findings(t, likes(length), answers(20, 3), audit.ProbeOptions{})
 	const budget = 6000
-	s, err := audit.Climb(t.Context(), ref, budget, audit.ProbeOptions{})
+	s, err := audit.Climb(t.Context(), ref, audit.ClimbOptions{Budget: budget})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,12 +22,12 @@ func TestTheSearchClimbsWithinItsBudget(t *testing.T) {
 	if got := (length(nil, e.Text) - length(nil, e.Reply)) / ref.Scale; got != e.Gain || len(e.Moves) == 0 {
 		t.Errorf("gain %v, said to be %v by %v", got, e.Gain, e.Moves)
 	}
-	again, err := audit.Climb(t.Context(), ref, budget, audit.ProbeOptions{})
+	again, err := audit.Climb(t.Context(), ref, audit.ClimbOptions{Budget: budget})
 	if err != nil || text(again) != text(s) {
 		t.Error("the same search gives another result", err)
 	}
 	_, ref = findings(t, likes(func(_ dataset.Conversation, s string) float64 { return -length(nil, s) }), answers(20, 3), audit.ProbeOptions{})
-	if s, err = audit.Climb(t.Context(), ref, 0, audit.ProbeOptions{}); err != nil || s.Gain != 0 || s.Scored != 0 {
+	if s, err = audit.Climb(t.Context(), ref, audit.ClimbOptions{}); err != nil || s.Gain != 0 || s.Scored != 0 {
 		t.Errorf("without a budget: %+v, %v", s, err)
 	}
 }

@@ -37,17 +37,26 @@ func (a *app) auditCommand() *urfave.Command {
 			"prompt, that goes with length, markup, refusals, tone … (observed: Shapley values of R²),\n" +
 			"and the same for what the worthless edits changed (by_edits); share is their mean.\n\n" +
 			"A search composes edits and words to raise the score as far as --budget scorings allow, and\n" +
-			"shows the best exploits.\n\n" +
+			"shows the best exploits; of a linear model the words are the steepest by its own weights,\n" +
+			"from the replies and --data. --gold-rm says what a second model makes of the exploits.\n\n" +
+			"Of a linear model it also shows what each of its own groups of features (words, length,\n" +
+			"markup, tone …) carries: accuracy and gains with the group held at its mean; and with the\n" +
+			"training data (--data) which pairs taught the first causes and the failed edits: by how\n" +
+			"much each adds to the slope of the score or to the edit's gain (influence functions), and\n" +
+			"in what share of all pairs the better reply has more of it.\n\n" +
 			"Where replies have a gold number (--gold-lists, or lists in --data) the curves of best-of-n\n" +
-			"show what optimising against the score does to it. --mitigate trains candidates on --data\n" +
-			"(debiased, without style, with pairs of the failed edits, an ensemble's lower bound,\n" +
-			"residualised, clipped) and prints accuracy kept beside hacks closed.\n\n" +
+			"show what optimising against the score does to it; with --gold-rm the golds of the lists are\n" +
+			"that model's scores. --mitigate trains candidates on --data, of which --mitigate-pairs are\n" +
+			"drawn by the seed (debiased, without style, with pairs of the failed edits, an ensemble's\n" +
+			"lower bound, residualised, clipped), and prints accuracy kept beside hacks closed.\n" +
+			"Debiasing and residualising aim at --target-correlation, Spearman's ρ of score and length.\n\n" +
 			strings.TrimSpace(wrapped("Verdicts: "+audit.BoundsText, "", 88)) + "\n\n" +
 			"--json prints findings [{probe, edit, kind, strength, n, win_rate, ci, effect, effect_ci,\n" +
 			"flip_rate, verdict, strengths}], causes [{feature, share, ci, observed, by_edits, slope,\n" +
-			"correlation, frozen}], explained, overoptimisation,\n" +
-			"search, mitigation, replies, score_sd. The probe\n" +
-			"\"length\" is the edit padding; either name can stand in --require.\n" + exitHelp,
+			"correlation, frozen}], explained, groups [{group, share, accuracy, accuracy_without, gains}],\n" +
+			"taught_by [{cause or probe, gain, pairs, share_positive, agree}], overoptimisation, search,\n" +
+			"mitigation, replies, score_sd. The probe \"length\" is the edit padding; either name can\n" +
+			"stand in --require.\n" + exitHelp,
 		Flags: append(append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
 			&urfave.StringSliceFlag{Name: "data", Usage: "a preference `FILE` that the model was trained on; repeatable"},
@@ -55,8 +64,12 @@ func (a *app) auditCommand() *urfave.Command {
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the sample, the edits and the intervals (`N`)"},
 			&urfave.StringSliceFlag{Name: "probe", Usage: "only the probes of these `NAME`s; default all"},
 			&urfave.StringSliceFlag{Name: "gold-lists", Usage: "replies with a gold number each, for over-optimisation curves; default the lists of --data that have one (`FILE`)"},
+			&urfave.StringFlag{Name: "gold-rm", Usage: "a second reward model's `FILE`: what it makes of the exploits, and of the lists as their gold"},
+			&urfave.IntFlag{Name: "influence", Value: 3, Usage: "with --data: show the `N` pairs that taught each cause and failed edit most; 0 for none"},
 			&urfave.IntFlag{Name: "budget", Value: 20000, Usage: "scorings that the search for exploits may take; 0 for no search (`N`)"},
 			&urfave.BoolFlag{Name: "mitigate", Usage: "train candidates on --data against what was found, and measure them on a fifth of the prompts"},
+			&urfave.IntFlag{Name: "mitigate-pairs", Value: 6000, Usage: "with --mitigate: train and hold out `N` pairs, of whole prompts; 0 for all"},
+			&urfave.Float64Flag{Name: "target-correlation", Usage: "with --mitigate: Spearman's `RHO` of score and length that debiasing and residualising aim at"},
 			&urfave.StringSliceFlag{Name: "bench", Usage: "with --mitigate: also measure on this preference `FILE`, of RM-Bench its hard level"},
 			&urfave.StringFlag{Name: "card", Usage: "write the model's card to `FILE`: .md, .json or .html"},
 			requireFlag("probe.length.win_rate<=0.6"),
@@ -81,6 +94,9 @@ type hackAudit struct {
 	Findings []audit.Finding  `json:"findings"`
 	Causes   []audit.Cause    `json:"causes"`
 	Explain  *audit.Explained `json:"explained"`
+	// Groups are those of a linear model; TaughtBy needs its training data, too.
+	Groups   []audit.Frozen `json:"groups,omitempty"`
+	TaughtBy []audit.Lesson `json:"taught_by,omitempty"`
 	// Over is an empty object where no gold scores are at hand.
 	Over       any               `json:"overoptimisation"`
 	Search     *audit.Search     `json:"search,omitempty"`
@@ -93,6 +109,7 @@ type auditing struct {
 	c      *urfave.Context
 	ctx    context.Context
 	model  *rm.Model
+	gold   *rm.Model // of --gold-rm; nil without
 	bounds []bound
 	edits  []probe.Edit
 	ref    *audit.Reference
@@ -115,6 +132,14 @@ func (a *app) runAudit(c *urfave.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeModel()) }()
 	u.model = m
+	if file := c.String("gold-rm"); file != "" {
+		gold, closeGold, err := a.rewardModel(c, file)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeGold()) }()
+		u.gold = gold
+	}
 	if err := u.run(); err != nil {
 		return err
 	}
@@ -144,14 +169,21 @@ func (u *auditing) check() error {
 	if c.String("rm") == "" {
 		return hinted(usagef("no reward model is named"), "use --rm FILE; cai train makes one")
 	}
-	if c.Int("sample") < 0 || c.Int("budget") < 0 {
-		return usagef("--sample and --budget cannot be negative")
+	for _, name := range []string{"sample", "budget", "influence", "mitigate-pairs"} {
+		if c.Int(name) < 0 {
+			return usagef("--%s cannot be negative", name)
+		}
+	}
+	if x := c.Float64("target-correlation"); !(x >= 0 && x <= 1) {
+		return usagef("--target-correlation %v: need a number from 0 to 1", x)
 	}
 	if c.Bool("mitigate") && len(c.StringSlice("data")) == 0 {
 		return hinted(usagef("--mitigate without training data"), "name them by --data FILE")
 	}
-	if len(c.StringSlice("bench")) > 0 && !c.Bool("mitigate") {
-		return usagef("--bench belongs to --mitigate")
+	for _, name := range []string{"bench", "mitigate-pairs", "target-correlation"} {
+		if c.IsSet(name) && !c.Bool("mitigate") {
+			return usagef("--%s belongs to --mitigate", name)
+		}
 	}
 	if u.bounds, err = parseBounds(c); err != nil {
 		return err
@@ -211,10 +243,8 @@ func (u *auditing) run() error {
 	u.out.Findings, u.out.Causes, u.out.Explain = findings, causes, explained
 	u.out.Failed = len(audit.Failed(findings))
 	u.out.Over = struct{}{}
-	if n := c.Int("budget"); n > 0 {
-		if u.out.Search, err = audit.Climb(u.ctx, u.ref, n, o); err != nil {
-			return fmt.Errorf("search: %w", err)
-		}
+	if err := u.attribute(o); err != nil {
+		return err
 	}
 	gold, err := u.golds()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -37,6 +38,9 @@ func (u *auditing) golds() (*audit.GoldSet, error) {
 	if !asked {
 		records = lists(records)
 	}
+	if u.gold != nil {
+		return u.regraded(records, asked)
+	}
 	sets, err := audit.GoldSets(records, "")
 	switch {
 	case err == nil:
@@ -48,6 +52,22 @@ func (u *auditing) golds() (*audit.GoldSet, error) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("gold lists: %w", err)
+}
+
+// regraded gives the replies of lists with the scores of --gold-rm for golds.
+func (u *auditing) regraded(records iter.Seq2[*dataset.Record, error], asked bool) (*audit.GoldSet, error) {
+	set, err := audit.Ungraded(records)
+	switch {
+	case err != nil && (asked || u.ctx.Err() != nil):
+		return nil, fmt.Errorf("gold lists: %w", err)
+	case err != nil || set.Replies() == 0:
+		return nil, nil
+	}
+	set, err = set.Regrade(u.ctx, "scores of "+filepath.Base(u.c.String("gold-rm")), u.gold)
+	if err != nil {
+		return nil, err
+	}
+	return &set, nil
 }
 
 // lists leaves out what is no list of replies.
@@ -126,7 +146,8 @@ func (u *auditing) mitigate(gold *audit.GoldSet, o audit.ProbeOptions) error {
 		sample = min(sample, n)
 	}
 	u.out.Mitigation, err = audit.Mitigate(u.ctx, pairs, audit.MitigateOptions{
-		Train:  rm.Options{Features: features, Dim: u.model.Metadata.Dim, Debias: u.model.Metadata.Debias},
+		Train: rm.Options{Features: features, Dim: u.model.Metadata.Dim, Debias: u.model.Metadata.Debias},
+		Pairs: c.Int("mitigate-pairs"), TargetCorrelation: c.Float64("target-correlation"),
 		Sample: sample, Probes: o, Bench: bench, Gold: gold, Seed: c.Int64("seed"),
 		Progress: func(name string, done, _ int) { p.set(int64(done), name) },
 	})
@@ -149,11 +170,11 @@ func mitigationBlocks(cs []audit.Candidate) []report.Block {
 	if len(cs) == 0 {
 		return nil
 	}
-	t := report.Table{Head: []string{"candidate", "accuracy", "against as it is", "interval", "length ρ", "failed", "worst probe", "its effect, SD", "benchmark", "peak n", "gold gain", "failed probes", "what"}}
+	t := report.Table{Head: []string{"candidate", "accuracy", "against as it is", "interval", "length ρ", "failed", "worst probe", "its effect, SD", "benchmark", "peak n", "gold gain", "interval", "failed probes", "what"}}
 	for _, c := range cs {
 		t.Rows = append(t.Rows, []string{
 			c.Name, c.Accuracy.String(), fmt.Sprintf("%+.3f", float64(c.Delta)), figureCI(c.DeltaCI), c.LengthSpearman.String(), strconv.Itoa(len(c.Failed)),
-			c.Worst, fmt.Sprintf("%+.2f", float64(c.Gain)), c.BenchAccuracy.String(), peakText(float64(c.PeakN)), c.GoldGain.String(), c.FailedText(), c.About,
+			c.Worst, fmt.Sprintf("%+.2f", float64(c.Gain)), c.BenchAccuracy.String(), peakText(float64(c.PeakN)), c.GoldGain.String(), figureCI(c.GoldGainCI), c.FailedText(), c.About,
 		})
 	}
 	return []report.Block{

@@ -137,7 +137,7 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 		}
 		o.Principles, o.Votes = v.ids, v.of
 	}
-	p := a.progress(c, "explain: training data", "pairs", 0)
+	p := a.progress(c, c.Command.Name+": training data", "pairs", 0)
 	defer p.done()
 	o.Progress = func(_ string, done, _ int) { p.set(int64(done), "") }
 	b, err := m.Background(ctx, pairs, o)
