@@ -78,6 +78,7 @@ type modelJSON struct {
 	Created          string          `json:"created,omitempty"`
 	Metrics          json.RawMessage `json:"metrics"`
 	Certainty        *rm.Certainty   `json:"certainty"`
+	Profile          *profileJSON    `json:"profile"`
 	Tensors          []rm.TensorInfo `json:"tensors"`
 }
 
@@ -102,7 +103,7 @@ func (a *app) runModelShow(c *urfave.Context) error {
 		Head: d.Head, Members: m.Members(), Seed: d.Seed, HoldoutAuthors: d.HoldoutAuthors,
 		L2: d.L2, Temperature: d.Temperature, Tie: d.Tie, Debias: append([]string{}, d.Debias...),
 		Pairs: d.Pairs, DataHash: d.DataHash.String(), Judge: d.Judge, Version: d.Version, Command: d.Command,
-		Metrics: d.Metrics, Certainty: d.Certainty, Tensors: m.Tensors(),
+		Metrics: d.Metrics, Certainty: d.Certainty, Profile: profileOf(d.Profile), Tensors: m.Tensors(),
 	}
 	if d.Holdout > 0 {
 		out.Holdout = &d.Holdout
@@ -165,6 +166,7 @@ func (a *app) printModel(o *modelJSON) {
 	} else {
 		line("holdout", "the file holds no figures")
 	}
+	line("profile", "%s", o.Profile.text())
 	for _, t := range o.Tensors {
 		line("tensor", "%s %s %v", t.Name, t.DType, t.Shape)
 	}

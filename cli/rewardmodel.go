@@ -36,6 +36,8 @@ type scoring struct {
 	model   *rm.Model
 	prompt  string // of replies that do not say
 	pending []*dataset.Record
+	// observed, if set, takes what is observed of the replies.
+	observed func(items []rm.Item, seen [][]float32)
 }
 
 // add takes a record; flush is due when it says so.
@@ -68,7 +70,16 @@ func (s *scoring) flush(ctx context.Context, f func(*dataset.Record, []rm.Score)
 		replies := s.replies(r)
 		items, counts[i] = append(items, replies...), len(replies)
 	}
-	scores, err := s.model.ScoreAll(ctx, items)
+	var scores []rm.Score
+	var err error
+	if s.observed == nil {
+		scores, err = s.model.ScoreAll(ctx, items)
+	} else {
+		var seen [][]float32
+		if scores, seen, err = s.model.ObserveAll(ctx, items); err == nil {
+			s.observed(items, seen)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -24,12 +24,19 @@ func (a *app) scoreCommand() *urfave.Command {
 			"A difference of scores is the log-odds that the first reply is the better one; std is\n" +
 			"the model's uncertainty in the same unit. For a pair, set holds the replies that may be\n" +
 			"the better one: on pairs like those of training it holds the better reply in 90 %\n" +
-			"of cases (conformal prediction).\n" + exitHelp,
-		Flags: append([]urfave.Flag{
+			"of cases (conformal prediction).\n\n" +
+			"--monitor watches for replies that have left what the model is known to work on, as they\n" +
+			"do when a policy is optimised against it. Alarms are said on stderr, with statistic,\n" +
+			"threshold and what has moved most; --monitor-out FILE has every window as a line of JSON.\n" +
+			"Where one rang the exit code is 4: of N windows without any change one rings with the\n" +
+			"probability 1 − (1 − P)^N.\n" + monitorHelp + exitHelp,
+		Flags: append(append([]urfave.Flag{
 			&urfave.StringFlag{Name: "rm", Usage: "the reward model's `FILE`"},
 			promptFlag(),
 			outFlag("write the JSON Lines"),
-		}, inputFlags()...),
+			&urfave.BoolFlag{Name: "monitor", Usage: "watch for replies unlike those that the model is known to work on; exits with 4 where an alarm rang"},
+			&urfave.StringFlag{Name: "monitor-out", Usage: "with --monitor: write each window's statistics to `FILE` as JSON Lines"},
+		}, monitorFlags()...), inputFlags()...),
 		Action: a.runScore,
 	}
 }
@@ -49,6 +56,11 @@ func (a *app) runScore(c *urfave.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeModel()) }()
+	watch, err := a.watch(ctx, c, m)
+	if err != nil {
+		return err
+	}
+	defer watch.close()
 	out, err := a.output(c)
 	if err != nil {
 		return err
@@ -63,6 +75,9 @@ func (a *app) runScore(c *urfave.Context) (err error) {
 	defer p.done()
 	n := int64(0)
 	s := scoring{model: m, prompt: c.String("prompt")}
+	if watch != nil {
+		s.observed = watch.observe
+	}
 	write := func(r *dataset.Record, scores []rm.Score) error {
 		n++
 		p.set(n, "")
@@ -92,8 +107,16 @@ func (a *app) runScore(c *urfave.Context) (err error) {
 	if n == 0 && in.bad == 0 {
 		return errors.New("score: the input holds no record")
 	}
+	if watch != nil {
+		if err := watch.finish(c); err != nil {
+			return err
+		}
+	}
 	if err := out.commit(); err != nil {
 		return err
+	}
+	if watch != nil && watch.rang > 0 {
+		return silent(ExitCheck)
 	}
 	if in.bad > 0 {
 		return silent(ExitSomeFailed)

@@ -137,6 +137,7 @@ func newProfileColumn(name string, values []float64) ProfileColumn {
 	c.Low = max(c.Mean-reachSDs*unit, values[0]-roomSDs*unit)
 	high := min(c.Mean+reachSDs*unit, values[len(values)-1]+roomSDs*unit)
 	c.Step = (high - c.Low) / 255
+	c.Low = values[0] - c.Step*math.Ceil((values[0]-c.Low)/c.Step) // the least value, often 0, has a code of its own
 	if name == ObservedScore || name == ObservedStd {
 		for _, level := range profileLevels {
 			at := level * float64(len(values)-1)
