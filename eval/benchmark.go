@@ -67,8 +67,9 @@ func RuleOf(format string, p *dataset.Pair) Rule {
 // are the same for all data. It is computed from means over cells (subsets, parts
 // of a matrix, prompts of one kind), each of a credit from 0 to 1; the rule weighs
 // cells and leaves out those that the data do not have. Intervals are bootstrapped
-// by prompt, those of Overall too. A cell that a resample leaves empty has no mean
-// there; where that happens in most resamples the interval is the whole range.
+// by prompt, those of Overall too. A score with a cell of a single prompt, of whose
+// spread nothing is known, has the whole range for its interval, and so has one that
+// most resamples leave without prompts in a cell.
 type Benchmark struct {
 	Rule Rule `json:"rule"`
 	// Means says what Overall is the mean of.

@@ -8,41 +8,28 @@ import (
 	"cai/dataset"
 )
 
-// formula is a score: a weighted mean of the means of cells or, pooled, the mean
-// over all units of the cells.
+// formula is a score: the mean of a cell, the mean over all units of several cells,
+// or Σ w·f / norm of other formulas.
 type formula struct {
-	terms  []term
-	norm   float64 // what the weighted sum is divided by
-	pooled bool
-}
-
-type term struct {
-	cell   string
-	weight float64
+	cells   []string
+	of      []formula // nil where there are cells
+	weights []float64
+	norm    float64
 }
 
 // cell is the mean of one cell.
-func cell(name string) formula { return formula{[]term{{name, 1}}, 1, false} }
+func cell(name string) formula { return formula{cells: []string{name}} }
 
 // pooled is the mean over all units of the cells.
-func pooled(names []string) formula {
-	f := formula{pooled: true, norm: 1}
-	for _, n := range names {
-		f.terms = append(f.terms, term{n, 1})
+func pooled(names []string) formula { return formula{cells: names} }
+
+// weighted is Σ w·f / Σ w.
+func weighted(fs []formula, weights []float64) formula {
+	f := formula{of: fs, weights: weights}
+	for _, w := range weights {
+		f.norm += w
 	}
 	return f
-}
-
-// weighted is Σ w·f / Σ w; none of the fs is pooled.
-func weighted(fs []formula, weights []float64) formula {
-	out := formula{norm: 0}
-	for i, f := range fs {
-		for _, t := range f.terms {
-			out.terms = append(out.terms, term{t.cell, weights[i] * t.weight / f.norm})
-		}
-		out.norm += weights[i]
-	}
-	return out
 }
 
 // meanOf is the mean of formulas.
@@ -52,6 +39,15 @@ func meanOf(fs []formula) formula {
 		ones[i] = 1
 	}
 	return weighted(fs, ones)
+}
+
+// all gives the cells that the formula is of.
+func (f *formula) all() []string {
+	names := slices.Clone(f.cells)
+	for i := range f.of {
+		names = append(names, f.of[i].all()...)
+	}
+	return names
 }
 
 // plan is what is computed of cells.
@@ -119,25 +115,20 @@ func (s *scoring) add(t *sums, i int) {
 	}
 }
 
-// value is what a formula gives to one of the scorers, NaN where a cell is empty.
+// value is what a formula gives to one of the scorers, NaN where one of its cells
+// is empty, unless it is pooled with others.
 func (s *scoring) value(f *formula, t *sums, scorer int) float64 {
-	sum, n := 0.0, 0.0
-	for _, term := range f.terms {
-		k, ok := s.index[term.cell]
-		switch {
-		case !ok:
-			return math.NaN()
-		case f.pooled:
+	sum, n := 0.0, f.norm
+	for _, name := range f.cells {
+		if k, ok := s.index[name]; ok {
 			sum += t.credit[k][scorer]
 			n += t.n[k]
-		default:
-			sum += term.weight * t.credit[k][scorer] / t.n[k]
 		}
 	}
-	if f.pooled {
-		return sum / n
+	for i := range f.of {
+		sum += f.weights[i] * s.value(&f.of[i], t, scorer)
 	}
-	return sum / f.norm
+	return sum / n
 }
 
 func (s *scoring) clusters() []dataset.Hash {
@@ -239,7 +230,7 @@ func (b *bench) score(o Options) *Benchmark {
 		}
 	}
 	out.BestBaseline = baselines[best].name
-	clusters := s.clusters()
+	clusters, of := s.clusters(), prompts(units)
 	cis := BootstrapEach(clusters, func(items []int) []float64 {
 		t := s.newSums()
 		for _, i := range items {
@@ -254,16 +245,47 @@ func (b *bench) score(o Options) *Benchmark {
 	}, Interval{math.NaN(), math.NaN()}, max(o.Bootstrap, MinResamples), o.Seed)
 	for k, f := range fs {
 		x, ci := s.value(f, all, 0), cis[k]
-		if math.IsNaN(ci[0]) {
+		if math.IsNaN(ci[0]) || alone(f, of) {
 			ci = Interval{min(low[k], x), max(1, x)} // a score of Ties may be a little beyond
 		}
 		to[k](Figure(x), ci)
 	}
 	out.Delta, out.DeltaCI = out.Overall-out.Baselines[out.BestBaseline], cis[len(fs)]
-	if math.IsNaN(out.DeltaCI[0]) {
+	if math.IsNaN(out.DeltaCI[0]) || alone(&p.overall, of) {
 		out.DeltaCI = Interval{-1, 1}
 	}
 	return out
+}
+
+// prompts counts those of each cell of sorted units.
+func prompts(units []unit) map[string]int {
+	of, last := map[string]int{}, map[string]*dataset.Hash{}
+	for i := range units {
+		u := &units[i]
+		if seen := last[u.cell]; seen == nil || *seen != u.cluster {
+			of[u.cell]++
+			last[u.cell] = &u.cluster
+		}
+	}
+	return of
+}
+
+// alone tells that a cell of the formula has a single prompt, of whose spread
+// nothing is known; where units are pooled, that all of them have one together.
+func alone(f *formula, prompts map[string]int) bool {
+	n := 0
+	for _, name := range f.cells {
+		n += prompts[name]
+	}
+	if len(f.cells) > 0 && n < 2 {
+		return true
+	}
+	for i := range f.of {
+		if alone(&f.of[i], prompts) {
+			return true
+		}
+	}
+	return false
 }
 
 // figures gives the comparer's values of a matrix of formulas, nil for none.
@@ -286,11 +308,7 @@ func (c cells) sum(p *part) int {
 	if p.count != nil {
 		return c.count(p.count)
 	}
-	var names []string
-	for _, t := range p.score.terms {
-		names = append(names, t.cell)
-	}
-	return c.count(names)
+	return c.count(p.score.all())
 }
 
 // count gives how many units are in the cells, each counted once.
@@ -310,9 +328,7 @@ func sectionCells(parts []part) (names []string) {
 			names = append(names, p.count...)
 			continue
 		}
-		for _, t := range p.score.terms {
-			names = append(names, t.cell)
-		}
+		names = append(names, p.score.all()...)
 	}
 	return names
 }

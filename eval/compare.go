@@ -125,7 +125,7 @@ func CompareBenchmarks(a, b *Benchmark, o Options) (Difference, bool) {
 	}
 	ci := BootstrapEach(clusters, delta, Interval{-1, 1}, max(o.Bootstrap, MinResamples), o.Seed)[0]
 	d := Difference{a.Overall - b.Overall, ci}
-	if math.IsNaN(float64(d.Delta)) {
+	if math.IsNaN(float64(d.Delta)) || alone(&f[0], prompts(units[0])) || alone(&f[1], prompts(units[1])) {
 		d.DeltaCI = Interval{-1, 1}
 	}
 	return d, true

@@ -210,8 +210,9 @@ func repliesOfRecord(o *observed) (correct, wrong int) {
 // margins are the differences between each correct and each wrong reply of a
 // record, and the scores of the correct ones.
 type margins struct {
-	diff    [][]credits // by correct and wrong reply
-	correct []credits
+	diff     [][]credits // by correct and wrong reply
+	correct  []credits
+	compares bool // the comparer has no scores: its correct ones are mean differences
 }
 
 // newMargins arranges the pairs of a record, which come as each correct reply with
@@ -229,20 +230,26 @@ func newMargins(l *listed, correct int) *margins {
 		}
 		m.diff = append(m.diff, row)
 		score := l.seen[i*wrong].chosen
-		for k := range score {
-			if math.IsNaN(score[k]) { // it only compares
-				score[k] = rowMean(row, k)
-			}
+		if math.IsNaN(score[0]) {
+			m.compares = true
+			score[0] = meanDiff(row, nil)
 		}
 		m.correct = append(m.correct, score)
 	}
 	return m
 }
 
-func rowMean(row []credits, k int) float64 {
+// meanDiff is the comparer's mean difference to the wrong replies or, with those of
+// another correct reply, the mean by which it is above these, which is exact where
+// each is the same.
+func meanDiff(row, less []credits) float64 {
 	sum := 0.0
 	for i := range row {
-		sum += row[i][k]
+		d := row[i][0]
+		if less != nil {
+			d -= less[i][0]
+		}
+		sum += d
 	}
 	return sum / float64(len(row))
 }
@@ -285,5 +292,13 @@ func (m *margins) gap(k int) (gap, spread float64) {
 		}
 		low, high = min(low, m.correct[i][k]), max(high, m.correct[i][k])
 	}
-	return gap, high - low
+	if k > 0 || !m.compares {
+		return gap, high - low
+	}
+	for i := range m.diff {
+		for j := range m.diff {
+			spread = max(spread, meanDiff(m.diff[i], m.diff[j]))
+		}
+	}
+	return gap, spread
 }

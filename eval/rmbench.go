@@ -78,7 +78,7 @@ var rmBench = rule{
 				f := meanOf(at)
 				if !styled {
 					// Sub-numbers say nothing: all pairs of a level count alike.
-					f = byUnits(at, names, in)
+					f = pooled(names)
 				}
 				sec.parts = append(sec.parts, part{name: l, score: f})
 				fs = append(fs, f)
@@ -140,15 +140,6 @@ func levelAt(sub int) string {
 		return "hard"
 	}
 	return "normal"
-}
-
-// byUnits weighs cells by their units, which is the mean over these.
-func byUnits(fs []formula, names []string, in cells) formula {
-	weights := make([]float64, len(fs))
-	for i, n := range names {
-		weights[i] = float64(in[n])
-	}
-	return weighted(fs, weights)
 }
 
 func contains(parts []part, name string) bool {

@@ -191,6 +191,8 @@ type row struct {
 	diff    float64 // score of chosen − of rejected
 	p       float64 // the label of the chosen reply, above 1/2
 	length  float64 // code points of chosen − of rejected
+	ratio   float64 // length of chosen over rejected; 0 without [Options].Bins
+	overlap float64 // of their words; 0 without
 	null    [3]int8 // sign of each baseline's margin for the chosen reply
 	// Who wrote the replies, "" where nobody is named.
 	chosenBy, rejectedBy string
@@ -302,6 +304,13 @@ func (c *collector) add(p numbered, a Comparison) {
 		r.null[i] = sign(o.diff[1+i])
 	}
 	o.answer(a, turn, r.diff)
+	if c.o.Bins {
+		first, second := utf8.RuneCountInString(p.First.Text), utf8.RuneCountInString(p.Second.Text)
+		if turn < 0 {
+			first, second = second, first
+		}
+		r.ratio, r.overlap = lengthRatio(first, second), Overlap(p.First.Text, p.Second.Text)
+	}
 	subset := ""
 	if c.o.Subset != nil {
 		subset = c.o.Subset(p.Pair)

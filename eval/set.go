@@ -48,6 +48,14 @@ type Set struct {
 	Subsets        map[string]Figures `json:"subsets"`
 	// Benchmark is the score by the benchmark's own rule; nil for plain pairs.
 	Benchmark *Benchmark `json:"benchmark,omitempty"`
+	// ByLength is the accuracy by how long the chosen reply is, in code points, over
+	// the rejected one: bands of like size, from the shortest. ByOverlap is that by
+	// [Overlap] of the two replies. Both need [Options].Bins, as does Reliability,
+	// the curve of max(p, 1 − p) against correctness in the bins of ECE, with
+	// intervals by prompt.
+	ByLength    []Band `json:"by_length,omitempty"`
+	ByOverlap   []Band `json:"by_overlap,omitempty"`
+	Reliability []Bin  `json:"reliability,omitempty"`
 	// SampledFrom is the number of pairs there were, where only some prompts were
 	// kept ([Options].Sample); else 0.
 	SampledFrom int `json:"sampled_from,omitempty"`
@@ -75,6 +83,10 @@ func summarise(rows []row, ordinal bool, o Options) Set {
 		s.LogLoss, s.LogLossCI = Figure(point[colLogLoss]), &logLossCI
 		s.Brier, s.BrierCI = Figure(point[colBrier]), &brierCI
 		s.ECE = Figure(calibrationError(rows))
+	}
+
+	if o.Bins {
+		s.bins(rows, ordinal, o)
 	}
 
 	// The sort is stable, so within a subset the order stays the rows' own.

@@ -111,7 +111,7 @@ func tiesPart(in cells) (sec part, missing []string) {
 			continue
 		}
 		sec.parts = append(sec.parts, part{name: c.name, score: cell(name), weight: c.weight, low: c.low})
-		sec.score.terms = append(sec.score.terms, term{name, c.weight})
+		sec.score.of, sec.score.weights = append(sec.score.of, cell(name)), append(sec.score.weights, c.weight)
 	}
 	sec.score.norm = 1
 	if len(missing) == len(tiesCells) {
