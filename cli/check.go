@@ -20,15 +20,20 @@ type lintCheck struct {
 	N     int         `json:"n"`
 	Share eval.Figure `json:"share"`
 	// Effect is Cohen's d of the two sides' lengths, for length_gap only.
-	Effect   *eval.Figure `json:"effect,omitempty"`
-	Examples []string     `json:"examples"` // file:line
-	Verdict  string       `json:"verdict"`
+	Effect *eval.Figure `json:"effect,omitempty"`
+	// Signs are what the check swapped_columns counted.
+	Signs    []*lintSign `json:"signs,omitempty"`
+	Examples []string    `json:"examples"` // file:line
+	Verdict  string      `json:"verdict"`
 	of       int
 }
 
 type lintResult struct {
 	Pairs  int          `json:"pairs"`
 	Checks []*lintCheck `json:"checks"`
+	// Languages count what prompts, chosen and rejected replies seem to be written
+	// in; "" stands for texts too short to tell.
+	Languages map[string]map[string]int `json:"languages"`
 }
 
 // linter looks at pairs one by one and keeps only hashes of them.
@@ -37,8 +42,11 @@ type linter struct {
 	byName  map[string]*lintCheck
 	pairs   int
 	seen    map[dataset.Hash]float64 // pair to the side that won, of a
-	splits  map[dataset.Hash]string  // prompt to the first split that has it
-	prompts map[dataset.Hash]bool    // texts of prompts
+	splits  map[dataset.Hash]string  // prompt to the first split that has it, byte for byte and normalised
+	against *otherFile               // nil without --against
+	sides   *sideSigns
+	langs   map[string]map[string]int
+	prompts map[dataset.Hash]bool // texts of prompts
 	// sums of the sides' lengths and of their squares, in code points
 	n, sum, squares [2]float64
 }
@@ -58,8 +66,15 @@ var lintNames = []struct {
 	{"identical", 0, 0.01},
 	{"empty", 0, 0.01},
 	{"swapped", 0.001, 0.02},
+	{"swapped_columns", 0, 0}, // by signs
 	{"leakage", 0, 0.01},
+	{"leakage_normalised", 0, 0.01},
+	{"against_prompts", 0, 0.01},
+	{"against_prompts_normalised", 0, 0.01},
+	{"against_pairs", 0, 0.01},
+	{"against_pairs_normalised", 0, 0.01},
 	{"language", 0.01, 0.1},
+	{"reply_language", 0.02, 0.1},
 	{"truncated", 0.1, 0.3},
 	{"control", 0, 0.01},
 	{"length_gap", 0, 0}, // by effect size
@@ -67,9 +82,12 @@ var lintNames = []struct {
 	{"unlabelled", 0, 0.5},
 }
 
-func newLinter() *linter {
-	l := &linter{byName: map[string]*lintCheck{}, seen: map[dataset.Hash]float64{}, splits: map[dataset.Hash]string{}, prompts: map[dataset.Hash]bool{}}
+func newLinter(g *otherFile) *linter {
+	l := &linter{byName: map[string]*lintCheck{}, seen: map[dataset.Hash]float64{}, splits: map[dataset.Hash]string{}, prompts: map[dataset.Hash]bool{}, sides: newSideSigns(), against: g, langs: map[string]map[string]int{"prompt": {}, "chosen": {}, "rejected": {}}}
 	for _, c := range lintNames {
+		if g == nil && strings.HasPrefix(c.name, "against") {
+			continue
+		}
 		check := &lintCheck{Check: c.name, Examples: []string{}}
 		l.checks = append(l.checks, check)
 		l.byName[c.name] = check
@@ -124,13 +142,24 @@ func (l *linter) add(p *dataset.Pair) {
 	if s, ok := textColumn(p.Source.Extra, "split"); ok {
 		split = s
 	}
-	first, known := l.splits[key.Prompt]
-	if !known {
-		l.splits[key.Prompt] = split
+	for name, prompt := range map[string]dataset.Hash{"leakage": key.Prompt, "leakage_normalised": dataset.HashOf("normal", p.Prompt.Normal().Hash().String())} {
+		first, known := l.splits[prompt]
+		if !known {
+			l.splits[prompt] = split
+		}
+		l.found(name, p, known && first != split)
 	}
-	l.found("leakage", p, known && first != split)
-	a, b := script(p.First.Text), script(p.Second.Text)
-	l.found("language", p, a != "" && b != "" && a != b)
+	l.look(p)
+	asked := language(lastTurn(p.Prompt))
+	of := func(text string) *lintSide {
+		s := &lintSide{text: text, language: language(text)}
+		s.foreign = !sameLanguage(asked, s.language)
+		return s
+	}
+	chosen, rejected := of(p.First.Text), of(p.Second.Text)
+	l.found("language", p, !sameLanguage(chosen.language, rejected.language))
+	l.found("reply_language", p, chosen.foreign || rejected.foreign)
+	l.langs["prompt"][asked]++
 	l.found("truncated", p, unfinished(p.First.Text) || unfinished(p.Second.Text))
 	l.found("control", p, hasControl(p.First.Text) || hasControl(p.Second.Text))
 	l.found("unlabelled", p, !p.Labelled())
@@ -138,11 +167,13 @@ func (l *linter) add(p *dataset.Pair) {
 		return
 	}
 	l.found("position", p, p.P > 0.5)
-	chosen, rejected := p.First.Text, p.Second.Text
 	if p.P < 0.5 {
 		chosen, rejected = rejected, chosen
 	}
-	c, r := float64(utf8.RuneCountInString(chosen)), float64(utf8.RuneCountInString(rejected))
+	l.langs["chosen"][chosen.language]++
+	l.langs["rejected"][rejected.language]++
+	l.sides.add(p, chosen, rejected)
+	c, r := float64(utf8.RuneCountInString(chosen.text)), float64(utf8.RuneCountInString(rejected.text))
 	l.found("length_gap", p, c > r)
 	for i, x := range []float64{c, r} {
 		l.n[i]++
@@ -177,7 +208,7 @@ func (l *linter) effect() float64 {
 // result judges what was found. keepsOrder tells that the files have replies in
 // no order of merit, of which the place of the winner says something.
 func (l *linter) result(keepsOrder bool) lintResult {
-	for i, c := range l.checks {
+	for _, c := range l.checks {
 		c.Share = eval.Figure(float64(c.N) / float64(c.of))
 		level := func(x, warn, fail float64) string {
 			switch {
@@ -189,6 +220,10 @@ func (l *linter) result(keepsOrder bool) lintResult {
 			return "pass"
 		}
 		switch c.Check {
+		case "swapped_columns":
+			var share float64
+			c.N, share, c.Verdict = l.sides.verdict()
+			c.Share, c.Signs = eval.Figure(share), l.sides.signs
 		case "length_gap":
 			// Cohen's own words: 0.2 is small, 0.5 medium, 0.8 large.
 			d := eval.Figure(l.effect())
@@ -205,52 +240,14 @@ func (l *linter) result(keepsOrder bool) lintResult {
 			}
 			c.Examples = []string{}
 		default:
-			c.Verdict = level(float64(c.Share), lintNames[i].warn, lintNames[i].fail)
-		}
-	}
-	return lintResult{l.pairs, l.checks}
-}
-
-// scripts are the writing systems that texts are told apart by.
-var scripts = map[string]*unicode.RangeTable{
-	"Latin": unicode.Latin, "Han": unicode.Han, "Kana": unicode.Hiragana, "Cyrillic": unicode.Cyrillic,
-	"Arabic": unicode.Arabic, "Devanagari": unicode.Devanagari, "Hangul": unicode.Hangul, "Greek": unicode.Greek,
-	"Hebrew": unicode.Hebrew, "Thai": unicode.Thai,
-}
-
-// script names the writing system of most letters of a text, "" where there are
-// fewer than 20 letters to tell it by.
-func script(text string) string {
-	counts, letters := map[string]int{}, 0
-	for _, r := range text {
-		if !unicode.IsLetter(r) {
-			continue
-		}
-		letters++
-		if r < 0x250 {
-			counts["Latin"]++
-			continue
-		}
-		for name, table := range scripts {
-			if unicode.Is(table, r) {
-				counts[name]++
-				break
+			for _, known := range lintNames {
+				if known.name == c.Check {
+					c.Verdict = level(float64(c.Share), known.warn, known.fail)
+				}
 			}
 		}
 	}
-	if letters < 20 {
-		return ""
-	}
-	if counts["Kana"] > 0 { // Japanese is written in both
-		counts["Kana"] += counts["Han"]
-	}
-	best := ""
-	for name, n := range counts {
-		if 2*n > letters && (best == "" || n > counts[best] || n == counts[best] && name < best) {
-			best = name
-		}
-	}
-	return best
+	return lintResult{l.pairs, l.checks, l.langs}
 }
 
 // unfinished tells whether a long text ends in the middle of a sentence: with a
@@ -280,7 +277,19 @@ func (a *app) runCheck(c *urfave.Context) error {
 		return err
 	}
 	in.opts.Format = c.String("from")
-	l := newLinter()
+	prog := a.progress(c, "check", "pairs", 0)
+	defer prog.done()
+	var g *otherFile
+	if files := c.StringSlice("against"); len(files) > 0 {
+		other, err := a.inputFiles(c, files)
+		if err != nil {
+			return err
+		}
+		if g, err = againstOf(ctx, other, prog); err != nil {
+			return err
+		}
+	}
+	l := newLinter(g)
 	keepsOrder := dataset.KeepsOrder(in.opts.Format)
 	in.opts.Detected = func(_, format, _ string) { keepsOrder = keepsOrder || dataset.KeepsOrder(format) }
 	for p, err := range in.pairs() {
@@ -291,7 +300,11 @@ func (a *app) runCheck(c *urfave.Context) error {
 			return err
 		}
 		l.add(p)
+		if l.pairs%256 == 0 {
+			prog.set(int64(l.pairs), "")
+		}
 	}
+	prog.done()
 	if l.pairs == 0 {
 		return fmt.Errorf("convert --check: the input holds no pair")
 	}
@@ -305,13 +318,19 @@ func (a *app) runCheck(c *urfave.Context) error {
 		fmt.Fprintf(w, "%d pairs\tn\tshare\tverdict\texamples\n", res.Pairs)
 		for _, k := range res.Checks {
 			more := printable(strings.Join(k.Examples, " "))
-			if k.Effect != nil {
+			switch {
+			case k.Effect != nil:
 				more = fmt.Sprintf("chosen is longer; Cohen's d %s", k.Effect)
+			case k.Signs != nil:
+				more = signsText(k.Signs)
 			}
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", k.Check, k.N, k.Share, k.Verdict, more)
 		}
 		if err := w.Flush(); err != nil {
 			return err
+		}
+		for _, of := range []string{"prompt", "chosen", "rejected"} {
+			fmt.Fprintf(a.Out, "languages of %s: %s\n", of, languagesText(res.Languages[of]))
 		}
 	}
 	if err := a.require(bounds, res); err != nil {

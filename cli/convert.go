@@ -33,7 +33,8 @@ func (a *app) convertCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "to", Usage: "the output's `FORMAT`; default: the records as they are"},
 			&urfave.IntFlag{Name: "pairs", Usage: "take at most `N` pairs of a list of replies; 0 takes all"},
 			&urfave.Int64Flag{Name: "seed", Usage: "`SEED` of the pairs that are drawn, and of --split"},
-			&urfave.BoolFlag{Name: "check", Usage: "look for what is wrong with the preference files instead: duplicates, contradictions, identical, empty or swapped sides, leaks between splits (files, or a column split), mixed scripts, unfinished ends, control characters, length gap, place of the winner"},
+			&urfave.BoolFlag{Name: "check", Usage: "look for what is wrong with the preference files instead: duplicates, contradictions, identical, empty or swapped sides, leaks between splits (files, or a column split), languages, unfinished ends, control characters, length gap, place of the winner"},
+			&urfave.StringSliceFlag{Name: "against", Usage: "with --check: prompts and pairs that stand in `FILE`, too, byte for byte or but for case and white space; repeatable"},
 			requireFlag("checks.duplicates.share<=0.01"),
 			&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
 		}, splitFlags()...),
@@ -47,8 +48,10 @@ func (a *app) runConvert(c *urfave.Context) error {
 	if c.Bool("check") {
 		return a.runCheck(c)
 	}
-	if len(c.StringSlice("require")) > 0 {
-		return usagef("--require belongs to --check")
+	for _, name := range []string{"require", "against"} {
+		if c.IsSet(name) {
+			return usagef("--%s belongs to --check", name)
+		}
 	}
 	a.startsOver = true
 	args := c.Args().Slice()
