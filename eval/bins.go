@@ -26,9 +26,9 @@ const (
 	OverlapBands = 4
 )
 
-// bands cuts rows into at most k bands of like size by the quantiles of a value.
+// cutBands cuts rows into at most k bands of like size by the quantiles of a value.
 // Rows of one value are in one band, the lower, so that there may be fewer.
-func bands(rows []row, value func(*row) float64, k int, o Options) []Band {
+func cutBands(rows []row, value func(*row) float64, k int, o Options) []Band {
 	order := make([]int, len(rows))
 	for i := range order {
 		order[i] = i
@@ -64,8 +64,8 @@ func bands(rows []row, value func(*row) float64, k int, o Options) []Band {
 
 // bins adds the figures by bands and the reliability table to a set.
 func (s *Set) bins(rows []row, ordinal bool, o Options) {
-	s.ByLength = bands(rows, func(r *row) float64 { return r.ratio }, LengthBands, o)
-	s.ByOverlap = bands(rows, func(r *row) float64 { return r.overlap }, OverlapBands, o)
+	s.ByLength = cutBands(rows, func(r *row) float64 { return r.ratio }, LengthBands, o)
+	s.ByOverlap = cutBands(rows, func(r *row) float64 { return r.overlap }, OverlapBands, o)
 	if ordinal || len(rows) == 0 {
 		return
 	}
