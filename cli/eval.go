@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,23 +20,35 @@ import (
 func (a *app) evalCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "eval",
-		Usage:     "accuracy of a reward model, a judge or a baseline",
-		ArgsUsage: "(--rm FILE | --judge | --baseline NAME) FILE…",
+		Usage:     "accuracy of reward models, a judge or baselines, and benchmarks' own scores",
+		ArgsUsage: "(--rm FILE… | --judge | --baseline NAME…) FILE…",
 		Description: "Compares with preference files that say which reply is better. Intervals are 95 %,\n" +
 			"bootstrapped by prompt; every accuracy stands beside the null baselines on the same\n" +
 			"pairs. --judge asks the model of --model in both orders under the principles and\n" +
 			"keeps its answers in the database, so that a second run asks nothing twice.\n\n" +
+			"RewardBench, RewardBench 2, RM-Bench, JudgeBench, LLMBar and HHH are recognised by their\n" +
+			"columns and scored by their own rules too, with the parts that are missing named.\n" +
+			"Files of one benchmark are also scored together.\n\n" +
+			"Several models, the judge and baselines can be named at once: all answer the same pairs,\n" +
+			"and each is compared with each that comes after it, by McNemar's exact test and by the\n" +
+			"difference of accuracies with its interval.\n\n" +
 			"Where the data name who wrote each reply (columns such as mc and mr, model_a and\n" +
 			"model_b), one more baseline knows the author and nothing of the text: a Bradley-Terry\n" +
 			"strength for each, in all and by subset, fitted to pairs of other prompts. A model that\n" +
 			"is not above it may have learned to recognise authors.\n\n" +
 			"--json prints {sets: [{name, n, accuracy, ci, baselines, author, length_spearman,\n" +
-			"log_loss, ece, subsets}]}, with --rm conformal {level, n, coverage, single, single_accuracy} in\n" +
-			"each set; a record's subset is its column of that name.\n" + exitHelp,
+			"log_loss, ece, subsets, by_length, by_overlap, reliability, benchmark}]}, of the first\n" +
+			"that is named; with --rm conformal {level, n, coverage, single, single_accuracy} in each\n" +
+			"set; benchmark is {rule, overall, ci, baselines, sections, levels, matrix, agreement,\n" +
+			"missing}; benchmarks, those of files together. With several: scorers [{name, kind, sets}]\n" +
+			"and comparisons [{set, first, second, n, first_alone, second_alone, p, p_mid, delta,\n" +
+			"delta_ci, benchmark}]. A record's subset is its column of that name.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
-			&urfave.StringFlag{Name: "rm", Usage: "a reward model's `FILE`"},
+			&urfave.StringSliceFlag{Name: "rm", Usage: "a reward model's `FILE`; repeatable"},
 			&urfave.BoolFlag{Name: "judge", Usage: "the model of --model as the judge"},
-			&urfave.StringFlag{Name: "baseline", Usage: "a null baseline: longer, shorter, markdown or author (`NAME`)"},
+			&urfave.StringSliceFlag{Name: "baseline", Usage: "a null baseline: longer, shorter, markdown or author; repeatable (`NAME`)"},
+			&urfave.StringFlag{Name: "rule", Value: autoRule, Usage: "how a benchmark is scored: auto, pairs (no benchmark), rewardbench, rewardbench2, rmbench, judgebench, llmbar or hhh (`RULE`)"},
+			&urfave.BoolFlag{Name: "bins", Usage: "print accuracy by length, by overlap of the replies' words, and the reliability of the certainty; --json always has them"},
 			principleFlag(),
 			shapeFlag(),
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs of each file"},
@@ -45,82 +58,169 @@ func (a *app) evalCommand() *urfave.Command {
 	}
 }
 
+const autoRule = "auto"
+
+// evaluation is one run of cai eval.
+type evaluation struct {
+	app      *app
+	c        *urfave.Context
+	in       *inputs
+	rule     eval.Rule // "" to recognise it
+	scorers  []*evalScorer
+	contests []comparisonJSON
+	bad      int
+}
+
 func (a *app) runEval(c *urfave.Context) (err error) {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
-	named := 0
-	for _, on := range []bool{c.String("rm") != "", c.Bool("judge"), c.String("baseline") != ""} {
-		if on {
-			named++
+	e := &evaluation{app: a, c: c}
+	if err := e.check(); err != nil {
+		return err
+	}
+	if e.in, err = a.inputs(c, "preference files"); err != nil {
+		return err
+	}
+	if c.Bool("judge") || slices.Contains(list(c.StringSlice("baseline")), eval.AuthorBaseline) {
+		if err := e.in.rewindable(); err != nil {
+			return err
 		}
 	}
-	if named != 1 {
-		return usagef("eval takes one of --rm FILE, --judge and --baseline NAME")
+	if e.scorers, err = a.evalScorers(c, e.in); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeScorers(e.scorers)) }()
+	for _, f := range e.in.files {
+		if err := e.file(ctx, f); err != nil {
+			return err
+		}
+	}
+	if c.Bool("json") {
+		if err := a.writeJSON(e.json()); err != nil {
+			return err
+		}
+	} else {
+		e.print(a.Out)
+	}
+	if e.bad > 0 {
+		return silent(ExitSomeFailed)
+	}
+	return nil
+}
+
+func (e *evaluation) check() error {
+	c := e.c
+	if len(c.StringSlice("rm")) == 0 && !c.Bool("judge") && len(list(c.StringSlice("baseline"))) == 0 {
+		return usagef("eval takes at least one of --rm FILE, --judge and --baseline NAME")
 	}
 	if c.Int("limit") < 0 {
 		return usagef("--limit cannot be negative")
 	}
-	in, err := a.inputs(c, "preference files")
-	if err != nil {
-		return err
-	}
-	if c.Bool("judge") || c.String("baseline") == eval.AuthorBaseline {
-		if err := in.rewindable(); err != nil {
-			return err
+	if r := c.String("rule"); r != autoRule {
+		e.rule = eval.Rule(r)
+		if !slices.Contains(eval.Rules(), e.rule) {
+			return usagef("--rule %q: use auto, pairs, rewardbench, rewardbench2, rmbench, judgebench, llmbar or hhh", r)
 		}
 	}
-	comparer, err := a.comparer(c, in)
-	if err != nil {
-		return err
-	}
-	authors := c.String("baseline") == eval.AuthorBaseline
-	if m, ok := comparer.(*rmComparer); ok {
-		defer func() { err = errors.Join(err, m.done()) }()
-	}
-	var sets []evalSet
-	bad := 0
-	for _, f := range in.files {
-		if authors {
-			if comparer, err = authorComparer(in, f, c.Int("limit")); err != nil {
-				return err
-			}
-		}
-		p := a.progress(c, "eval "+filepath.Base(f), "pairs", 0)
-		set, err := eval.Run(ctx, setName(f), limited(readFile(in, f, dataset.Pairs), c.Int("limit")), comparer, eval.Options{
-			Seed: c.Int64("seed"), Subset: subset, Progress: func(n int) { p.set(int64(n), "") },
-		})
-		p.done()
+	return nil
+}
+
+// file evaluates all scorers on one file.
+func (e *evaluation) file(ctx context.Context, f string) error {
+	comparers := make([]eval.Comparer, len(e.scorers))
+	for i, s := range e.scorers {
+		by, err := s.of(f)
 		if err != nil {
 			return err
 		}
-		bad = in.bad
-		if set.N == 0 {
-			return hinted(fmt.Errorf("%s: no pair says which reply is better", f), "eval needs labelled pairs: chosen and rejected")
-		}
-		s := evalSet{Set: set}
-		if m, ok := comparer.(*rmComparer); ok {
-			s.Conformal = coverage(m.Model, m.margins, m.labels)
-			m.margins, m.labels = nil, nil
-		}
-		sets = append(sets, s)
+		comparers[i] = by
 	}
-	if c.Bool("json") {
-		if err := a.writeJSON(map[string]any{"sets": sets}); err != nil {
-			return err
-		}
-	} else {
-		for i := range sets {
-			printSet(a.Out, &sets[i].Set)
-			if sets[i].Conformal != nil {
-				fmt.Fprint(a.Out, "  ")
-				printCoverage(a.Out, sets[i].Conformal)
+	format := e.c.String("format")
+	e.in.opts.Detected = func(_, found, _ string) { format = found }
+	p := e.app.progress(e.c, "eval "+filepath.Base(f), "pairs", 0)
+	sets, contests, err := eval.RunEach(ctx, setName(f), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), comparers, eval.Options{
+		Seed: e.c.Int64("seed"), Subset: subset, Bins: true, Progress: func(n int) { p.set(int64(n), "") },
+		Rule: func(p *dataset.Pair) eval.Rule {
+			if e.rule != "" {
+				return e.rule
 			}
-		}
+			return eval.RuleOf(format, p)
+		},
+	})
+	p.done()
+	if err != nil {
+		return err
 	}
-	if bad > 0 {
-		return silent(ExitSomeFailed)
+	e.bad = e.in.bad
+	if sets[0].N == 0 {
+		return hinted(fmt.Errorf("%s: no pair says which reply is better", f), "eval needs labelled pairs: chosen and rejected")
+	}
+	for i, s := range e.scorers {
+		s.set(sets[i], comparers[i])
+	}
+	for _, k := range contests {
+		e.contests = append(e.contests, comparisonJSON{
+			Set: sets[0].Name, First: e.scorers[k.First].name, Second: e.scorers[k.Second].name,
+			N: k.N, FirstAlone: k.Paired.First, SecondAlone: k.Paired.Second, Delta: k.Delta, DeltaCI: k.DeltaCI, P: k.P, PMid: k.PMid,
+			Benchmark: k.Benchmark,
+		})
 	}
 	return nil
+}
+
+// comparisonJSON is two scorers on the same pairs of a file. The counts are of pairs
+// that one alone has right, or more nearly right.
+type comparisonJSON struct {
+	Set         string           `json:"set"`
+	First       string           `json:"first"`
+	Second      string           `json:"second"`
+	N           int              `json:"n"`
+	FirstAlone  int              `json:"first_alone"`
+	SecondAlone int              `json:"second_alone"`
+	P           eval.Figure      `json:"p"`
+	PMid        eval.Figure      `json:"p_mid"`
+	Delta       eval.Figure      `json:"delta"`
+	DeltaCI     eval.Interval    `json:"delta_ci"`
+	Benchmark   *eval.Difference `json:"benchmark,omitempty"`
+}
+
+// scorerJSON is all that one of several scorers came to.
+type scorerJSON struct {
+	Name       string            `json:"name"`
+	Kind       string            `json:"kind"`
+	Sets       []evalSet         `json:"sets"`
+	Benchmarks []*eval.Benchmark `json:"benchmarks,omitempty"`
+}
+
+func (e *evaluation) json() any {
+	out := struct {
+		Sets        []evalSet         `json:"sets"`
+		Benchmarks  []*eval.Benchmark `json:"benchmarks,omitempty"`
+		Scorers     []scorerJSON      `json:"scorers,omitempty"`
+		Comparisons []comparisonJSON  `json:"comparisons,omitempty"`
+	}{Sets: e.scorers[0].sets, Benchmarks: e.together(e.scorers[0]), Comparisons: e.contests}
+	if len(e.scorers) > 1 {
+		for _, s := range e.scorers {
+			out.Scorers = append(out.Scorers, scorerJSON{s.name, s.kind, s.sets, e.together(s)})
+		}
+	}
+	return out
+}
+
+// together scores the files of each benchmark together.
+func (e *evaluation) together(s *evalScorer) (out []*eval.Benchmark) {
+	for _, r := range eval.Rules() {
+		var of []*eval.Benchmark
+		for i := range s.sets {
+			if b := s.sets[i].Benchmark; b != nil && b.Rule == r {
+				of = append(of, b)
+			}
+		}
+		if b := eval.MergeBenchmarks(of, eval.Options{Seed: e.c.Int64("seed")}); b != nil {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // evalSet is the figures of a file, and how the conformal sets of a reward model

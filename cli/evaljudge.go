@@ -82,5 +82,20 @@ func (j *judgeComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comp
 		return eval.Comparison{}, eval.ErrAbstain
 	}
 	j.any = true
-	return eval.Comparison{Margin: logit(judge.Together(prefs, j.principles))}, nil
+	return eval.Comparison{
+		Margin: logit(judge.Together(prefs, j.principles)), Orders: inOrders(prefs, j.principles), BothOrders: true,
+	}, nil
+}
+
+// inOrders gives the log-odds for the first reply where it is shown first and where
+// it is shown second, by all principles as [judge.Together] has them.
+func inOrders(prefs []judge.Preference, principles []constitution.Principle) (z [2]float64) {
+	total := 0.0
+	for i, p := range prefs {
+		w := principles[i].Weight
+		z[0] += w * (p.Z + p.Bias)
+		z[1] += w * (p.Z - p.Bias)
+		total += w
+	}
+	return [2]float64{z[0] / total, z[1] / total}
 }

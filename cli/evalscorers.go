@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -10,6 +13,95 @@ import (
 	"cai/eval"
 	"cai/rm"
 )
+
+// evalScorer is one of those that pairs are evaluated by.
+type evalScorer struct {
+	name, kind string // rm, judge or baseline
+	// of gives its comparer for a file.
+	of   func(file string) (eval.Comparer, error)
+	done func() error // nil if there is nothing to close
+	sets []evalSet    // of the files
+}
+
+// set takes what a scorer came to on a file.
+func (s *evalScorer) set(of eval.Set, by eval.Comparer) {
+	out := evalSet{Set: of}
+	if m, ok := by.(*rmComparer); ok {
+		out.Conformal = coverage(m.Model, m.margins, m.labels)
+		m.margins, m.labels = nil, nil
+	}
+	s.sets = append(s.sets, out)
+}
+
+// evalScorers opens what the command line names: reward models in their order, the
+// judge, baselines.
+func (a *app) evalScorers(c *urfave.Context, in *inputs) (out []*evalScorer, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeScorers(out))
+			out = nil
+		}
+	}()
+	models, baselines := c.StringSlice("rm"), list(c.StringSlice("baseline"))
+	always := func(by eval.Comparer) func(string) (eval.Comparer, error) {
+		return func(string) (eval.Comparer, error) { return by, nil }
+	}
+	for i, file := range models {
+		if slices.Contains(models[:i], file) {
+			return out, usagef("--rm %s is named twice", file)
+		}
+		m, done, err := a.rewardModel(c, file)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, &evalScorer{name: shortName(file, models), kind: "rm", of: always(&rmComparer{Model: m}), done: done})
+	}
+	if c.Bool("judge") {
+		j, err := a.judgeComparer(c, in)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, &evalScorer{name: j.model.id.Model, kind: "judge", of: always(j)})
+	}
+	for i, name := range baselines {
+		if slices.Contains(baselines[:i], name) {
+			return out, usagef("--baseline %s is named twice", name)
+		}
+		s := &evalScorer{name: name, kind: "baseline"}
+		if name == eval.AuthorBaseline {
+			s.of = func(file string) (eval.Comparer, error) { return authorComparer(in, file, c.Int("limit")) }
+		} else {
+			b, err := eval.Baseline(name)
+			if err != nil {
+				return out, &exitError{code: ExitUsage, err: fmt.Errorf("%w, %s", err, eval.AuthorBaseline)}
+			}
+			s.of = always(b)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func closeScorers(scorers []*evalScorer) error {
+	var errs []error
+	for _, s := range scorers {
+		if s.done != nil {
+			errs = append(errs, s.done())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// shortName is a file's name without its folder, unless another of the files has
+// the same.
+func shortName(file string, files []string) string {
+	for _, other := range files {
+		if other != file && filepath.Base(other) == filepath.Base(file) {
+			return file
+		}
+	}
+	return filepath.Base(file)
+}
 
 // authorComparer reads a file for who wrote its replies.
 func authorComparer(in *inputs, file string, limit int) (eval.Comparer, error) {
@@ -26,31 +118,10 @@ func authorComparer(in *inputs, file string, limit int) (eval.Comparer, error) {
 	return comparer, nil
 }
 
-func (a *app) comparer(c *urfave.Context, in *inputs) (eval.Comparer, error) {
-	switch {
-	case c.String("baseline") == eval.AuthorBaseline:
-		return nil, nil // there is one for each file
-	case c.String("baseline") != "":
-		b, err := eval.Baseline(c.String("baseline"))
-		if err != nil {
-			return nil, &exitError{code: ExitUsage, err: fmt.Errorf("%w, %s", err, eval.AuthorBaseline)}
-		}
-		return b, nil
-	case c.String("rm") != "":
-		m, done, err := a.rewardModel(c, c.String("rm"))
-		if err != nil {
-			return nil, err
-		}
-		return &rmComparer{Model: m, done: done}, nil
-	}
-	return a.judgeComparer(c, in)
-}
-
 // rmComparer is a reward model as a comparer.
 type rmComparer struct {
 	*rm.Model
 	margins, labels []float64 // of the file that is compared
-	done            func() error
 }
 
 // Compare serves one goroutine.
