@@ -10,9 +10,17 @@ var scripts = []struct {
 	name  string
 	table *unicode.RangeTable
 }{
-	{"Latin", unicode.Latin}, {"Han", unicode.Han}, {"Kana", unicode.Hiragana}, {"Kana", unicode.Katakana}, {"Cyrillic", unicode.Cyrillic},
-	{"Arabic", unicode.Arabic}, {"Devanagari", unicode.Devanagari}, {"Hangul", unicode.Hangul}, {"Greek", unicode.Greek},
-	{"Hebrew", unicode.Hebrew}, {"Thai", unicode.Thai},
+	{"Latin", unicode.Latin},
+	{"Han", unicode.Han},
+	{"Kana", unicode.Hiragana},
+	{"Kana", unicode.Katakana},
+	{"Cyrillic", unicode.Cyrillic},
+	{"Arabic", unicode.Arabic},
+	{"Devanagari", unicode.Devanagari},
+	{"Hangul", unicode.Hangul},
+	{"Greek", unicode.Greek},
+	{"Hebrew", unicode.Hebrew},
+	{"Thai", unicode.Thai},
 }
 
 // scriptLetters is how many letters a text needs to have a script.

@@ -204,6 +204,7 @@ func (a *app) urfave() *urfave.App {
 			a.calibrateCommand(),
 			a.labelsCommand(),
 			a.juryCommand(),
+			a.importCommand(),
 			a.exportCommand(),
 			a.convertCommand(),
 			a.trainCommand(),

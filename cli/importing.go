@@ -34,7 +34,7 @@ func (in *inputs) importFile(ctx context.Context, st *store.Store, file string, 
 		}
 	}
 	bad := in.bad
-	imp, err := st.ImportPairs(ctx, file, readFile(in, file, dataset.Pairs), progress)
+	imp, err := st.ImportPairs(ctx, file, watched(readFile(in, file, dataset.Pairs), in.seen), progress)
 	if err != nil || mark == "" || in.bad > bad || in.mark(file) != mark {
 		return imp, err
 	}

@@ -31,6 +31,7 @@ type inputs struct {
 	bad   int // records left out by --skip-bad
 	said  int // how many of them were named; a second reading is silent
 	spool *os.File
+	seen  func(*dataset.Pair) // of an import, if set
 }
 
 // inputs takes the files of the command line; what names them in the error for
