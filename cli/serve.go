@@ -33,9 +33,12 @@ func (a *app) serveCommand() *urfave.Command {
 			"environment variable CAI_TOKEN or in the file that --token-file names; it comes with\n" +
 			"each request but /health as a bearer, or before the path, /t/TOKEN/get_reward, for\n" +
 			"clients that send no header. A model file that changes is taken without a restart.\n" +
+			"The replies that are scored are watched where the model has a profile: alarms stand in\n" +
+			"/v1/score's alarms, /get_reward's extra_logs.alarm (0 or 1), /v1/monitor, the metrics\n" +
+			"cai_alarm… and the log.\n" + monitorHelp + "\n" +
 			"Logs are JSON on stderr and hold no texts; --verbose logs every request.\n" +
 			"Ctrl-C answers what was accepted and stops.\n" + exitHelp,
-		Flags: []urfave.Flag{
+		Flags: append([]urfave.Flag{
 			&urfave.StringSliceFlag{Name: "rm", Usage: "a reward model's `FILE`, or NAME=FILE; repeated for several, of which the first is the default"},
 			&urfave.StringFlag{Name: "addr", Value: "127.0.0.1:8642", Usage: "where to listen (`HOST:PORT`)"},
 			&urfave.StringFlag{Name: "token-file", Usage: "the token stands in `FILE`"},
@@ -43,7 +46,8 @@ func (a *app) serveCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "concurrent", Value: 256, Usage: "requests worked on at once; as many again may wait (`N`)"},
 			&urfave.IntFlag{Name: "max-body", Value: 32, Usage: "bound of a request in MiB (`N`)"},
 			&urfave.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "bound of a request's time (`TIME`)"},
-		},
+			&urfave.BoolFlag{Name: "no-monitor", Usage: "do not watch the replies that are scored"},
+		}, monitorFlags()...),
 		Action: a.runServe,
 	}
 }
@@ -67,6 +71,10 @@ func (a *app) runServe(c *urfave.Context) error {
 		return hinted(usagef("--addr %s can be reached from other machines, and there is no token", c.String("addr")),
 			"set CAI_TOKEN or name a file with --token-file")
 	}
+	watch, err := monitorOptions(c)
+	if err != nil {
+		return err
+	}
 	models, err := a.served(c)
 	if err != nil {
 		return err
@@ -79,7 +87,14 @@ func (a *app) runServe(c *urfave.Context) error {
 		level = slog.LevelError
 	}
 	log := slog.New(slog.NewJSONHandler(a.Err, &slog.HandlerOptions{Level: level}))
+	ctx, cancel := a.untilStop(c.Context)
+	defer cancel()
+	var reference web.Reference
+	if file := c.String("reference"); file != "" {
+		reference = func(_ context.Context, m *rm.Model) (*rm.Profile, error) { return a.referenceProfile(ctx, c, m, file) }
+	}
 	s, err := web.New(models, web.Options{
+		Monitor: watch, Reference: reference, NoMonitor: c.Bool("no-monitor"),
 		Token: token, Hosts: c.StringSlice("allow-host"), AnyHost: !local, MaxBody: int64(c.Int("max-body")) << 20,
 		Timeout: c.Duration("timeout"), Concurrent: c.Int("concurrent"), Version: Version(), Log: log,
 	})
@@ -95,8 +110,6 @@ func (a *app) runServe(c *urfave.Context) error {
 	}
 	log.Info("listening", "addr", "http://"+l.Addr().String())
 	fmt.Fprintf(a.Out, "http://%s\n", l.Addr())
-	ctx, cancel := a.untilStop(c.Context)
-	defer cancel()
 	if err := s.Run(ctx, l); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

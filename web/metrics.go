@@ -45,6 +45,7 @@ func (s *Server) writeMetrics(w http.ResponseWriter, _ *http.Request) {
 	s.metrics.WritePrometheus(w)
 	for _, m := range s.models {
 		fmt.Fprintf(w, "cai_model_info{model=%q,sha256=%q} 1\n", m.Name, m.current.Load().sum)
+		m.writeAlarms(w)
 	}
 	metrics.WriteProcessMetrics(w)
 }

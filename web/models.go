@@ -20,6 +20,7 @@ type Model struct {
 	Name, File string
 
 	load    Loader
+	prepare func(*loaded) error // what a server does with a model before it is served
 	current atomic.Pointer[loaded]
 	retired []*loaded   // those before, which requests may still use
 	batches chan *batch // to the goroutine that asks sources, for models that have some
@@ -33,6 +34,21 @@ type loaded struct {
 	size     int64
 	sum      string
 	since    time.Time
+
+	watch     *watcher // nil where replies are not watched
+	unwatched string   // why
+}
+
+// score scores replies, and has them watched.
+func (l *loaded) score(ctx context.Context, items []rm.Item) ([]rm.Score, error) {
+	if l.watch == nil {
+		return l.ScoreAll(ctx, items)
+	}
+	scores, values, err := l.ObserveAll(ctx, items)
+	if err == nil {
+		l.watch.observe(items, values)
+	}
+	return scores, err
 }
 
 // Open loads a model to be served.
@@ -59,7 +75,7 @@ func (m *Model) read() (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loaded{model, done, st.ModTime(), st.Size(), sum, time.Now()}, nil
+	return &loaded{Model: model, close: done, modified: st.ModTime(), size: st.Size(), sum: sum, since: time.Now()}, nil
 }
 
 // reload takes the file again where it has changed. What cannot be loaded leaves
@@ -76,6 +92,11 @@ func (m *Model) reload() (changed bool, err error) {
 	l, err := m.read()
 	if err != nil {
 		return false, err
+	}
+	if m.prepare != nil {
+		if err := m.prepare(l); err != nil {
+			return false, errors.Join(err, l.close())
+		}
 	}
 	m.current.Store(l)
 	m.retired = append(m.retired, old)
@@ -112,7 +133,7 @@ const (
 func (m *Model) score(ctx context.Context, items []rm.Item) ([]rm.Score, error) {
 	l := m.current.Load()
 	if len(l.Sources()) == 0 {
-		return l.ScoreAll(ctx, items)
+		return l.score(ctx, items)
 	}
 	b := &batch{ctx: ctx, items: items, done: make(chan struct{})}
 	select {
@@ -167,7 +188,7 @@ func (m *Model) answer(waiting []*batch) {
 	if len(kept) == 0 {
 		return
 	}
-	scores, err := m.current.Load().ScoreAll(context.WithoutCancel(kept[0].ctx), items)
+	scores, err := m.current.Load().score(context.WithoutCancel(kept[0].ctx), items)
 	for _, b := range kept {
 		if err != nil {
 			b.err = &sourceError{err}

@@ -35,7 +35,7 @@ func routes() []*route {
 			all = append(all, &route{http.MethodGet, p, about, openAIStyle, handle, ""})
 		}
 	}
-	post("Scores with their uncertainty: items of prompt (text or messages) and response. Also vLLM's score: text_1 and text_2, queries and documents.",
+	post("Scores with their uncertainty, and the alarms that ring for the model: items of prompt (text or messages) and response. Also vLLM's score: text_1 and text_2, queries and documents.",
 		openAIStyle, `{"items": [{"prompt": "May I feed ducks bread?", "response": "Better oats."}]}`, ownScore, "/v1/score")
 	post("OpenRLHF's remote reward model: query is prompt and response together, prompts the prompts.",
 		openAIStyle, `{"query": ["User: hi\nHello"], "prompts": ["User: hi\n"], "labels": [null]}`, getReward, "/get_reward")
@@ -51,6 +51,7 @@ func routes() []*route {
 	post("TEI's predict.", teiStyle, `{"inputs": [["May I feed ducks bread?", "Better oats."]], "raw_scores": true}`, predict, "/predict")
 	get("Whether the server answers.", func(*request) (any, error) { return map[string]string{"status": "ok"}, nil }, "/health", "/ready")
 	get("The models that are served.", listModels, "/v1/models")
+	get("The monitor of each model: reference, windows tested, alarms, the last window's statistics beside their thresholds.", monitors, "/v1/monitor")
 	get("The version of the server.", func(q *request) (any, error) { return map[string]string{"version": q.s.o.Version}, nil }, "/version")
 	get("What is served, as TEI tells it.", info, "/info")
 	get("This document.", func(q *request) (any, error) { return q.s.openAPI(), nil }, "/openapi.json")
@@ -182,7 +183,7 @@ func ownScore(q *request) (any, error) {
 	for i, s := range scores {
 		out[i] = scored{s.Mean, s.Std}
 	}
-	return map[string]any{"model": m.Name, "scores": out}, nil
+	return map[string]any{"model": m.Name, "scores": out, "alarms": m.alarms()}, nil
 }
 
 func getReward(q *request) (any, error) {
@@ -208,7 +209,7 @@ func getReward(q *request) (any, error) {
 		}
 		items[i].Prompt, items[i].Reply = splitAfter(text, prompt)
 	}
-	scores, _, err := q.score(body.Model, items)
+	scores, m, err := q.score(body.Model, items)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +217,15 @@ func getReward(q *request) (any, error) {
 	for i, s := range scores {
 		rewards[i], stds[i] = s.Mean, s.Std
 	}
-	return map[string]any{"rewards": rewards, "scores": rewards, "extra_logs": map[string]any{"reward_std": stds}}, nil
+	logs := map[string]any{"reward_std": stds}
+	if alarms := m.alarms(); alarms != nil { // numbers alone: others end the rollout
+		rings := make([]int, len(scores))
+		for i := range rings {
+			rings[i] = min(1, len(alarms))
+		}
+		logs["alarm"] = rings
+	}
+	return map[string]any{"rewards": rewards, "scores": rewards, "extra_logs": logs}, nil
 }
 
 func listModels(q *request) (any, error) {

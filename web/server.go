@@ -25,6 +25,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"cai/monitor"
 	"cai/rm"
 )
 
@@ -46,6 +47,12 @@ type Options struct {
 	Watch      time.Duration // how often model files are looked at, 2 s
 	Version    string
 	Log        *slog.Logger
+	// Monitor says how the replies that are scored are watched (see package
+	// monitor): against the profile in the model's file, or, with Reference, against
+	// what that gives for each model. NoMonitor turns it off.
+	Monitor   monitor.Options
+	Reference Reference
+	NoMonitor bool
 }
 
 // Server answers for models.
@@ -85,6 +92,12 @@ func New(models []*Model, o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{o: o, models: models, token: sha256.Sum256([]byte(o.Token)), slots: make(chan struct{}, o.Concurrent)}
+	for _, m := range models {
+		m.prepare = func(l *loaded) error { return s.watchModel(m.Name, l) }
+		if err := m.prepare(m.current.Load()); err != nil {
+			return nil, err
+		}
+	}
 	s.measure()
 	s.handler = s.guard(s.mux())
 	return s, nil
