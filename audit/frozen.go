@@ -78,7 +78,7 @@ func Freeze(ctx context.Context, r *Reference, g GroupScorer, findings []Finding
 	}
 	var all []gained
 	for _, f := range worstGains(findings) {
-		items, weight, _, err := r.gainOf(&f, o)
+		items, weight, _, err := r.gainOf(&f, nil, o)
 		if err != nil {
 			return nil, err
 		}

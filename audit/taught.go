@@ -73,6 +73,8 @@ const (
 	// removedShare is how much of the pairs GainWithout is without.
 	removedShare = 0.01
 	snippetRunes = 160
+	// largeChange is from how many standard deviations on a change counts no more.
+	largeChange = 3
 )
 
 // Lessons finds the pairs behind the first causes and the worst failed probes, top
@@ -103,7 +105,7 @@ func Lessons(ctx context.Context, r *Reference, t Teacher, n int, causes []Cause
 	}
 	failed := slices.DeleteFunc(Failed(findings), func(f Finding) bool { return f.Kind == probe.Destroying || !(f.Effect > 0) })
 	for _, f := range failed[:min(taughtProbes, len(failed))] {
-		items, weight, changed, err := r.gainOf(&f, o)
+		items, weight, changed, err := r.gainOf(&f, causes, o)
 		if err != nil {
 			return nil, err
 		}
@@ -161,8 +163,9 @@ func (r *Reference) slopeOf(by [][]*observation, j int) (items []rm.Item, weight
 }
 
 // gainOf gives the mean gain of a finding as a weighted sum of scores, in standard
-// deviations, and the concept that the edit changes most.
-func (r *Reference) gainOf(f *Finding, o ProbeOptions) (items []rm.Item, weight []float64, changed int, err error) {
+// deviations, and the concept that stands behind it: of which the edit changes
+// most, counted by what the scores follow it.
+func (r *Reference) gainOf(f *Finding, causes []Cause, o ProbeOptions) (items []rm.Item, weight []float64, changed int, err error) {
 	edits, err := probe.Named(f.Edit)
 	if err != nil {
 		return nil, nil, 0, err
@@ -196,11 +199,16 @@ func (r *Reference) gainOf(f *Finding, o ProbeOptions) (items []rm.Item, weight 
 	for i := range weight {
 		weight[i] = float64(1-2*(i%2)) * 2 / float64(len(items)) / r.Scale
 	}
+	share := make([]float64, len(concepts))
+	for _, c := range causes {
+		share[conceptAt(c.Feature)] = max(0, float64(c.Share))
+	}
 	most := -1.0
 	for j := range sum {
 		m := all[j] / float64(n)
 		sd := math.Sqrt(max(0, sq[j]/float64(n)-m*m))
-		if d := math.Abs(sum[j]) / (sd + 1e-3); d > most {
+		d := min(largeChange, math.Abs(sum[j])/float64(max(1, len(items)/2))/(sd+1e-3))
+		if d *= share[j] + 1e-3; d > most {
 			most, changed = d, j
 		}
 	}

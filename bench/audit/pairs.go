@@ -3,13 +3,18 @@
 // wins most of them, so a model that is trained on them is one that an audit has
 // to catch.
 //
-//	go run ./bench/audit [-baseline NAME] [-annotator NAME] [-models N] alpaca_responses.jsonl.gz > pairs.jsonl
+//	go run ./bench/audit [-baseline NAME] [-annotator NAME] [-models N] [-lists FILE] alpaca_responses.jsonl.gz > pairs.jsonl
+//
+// With -lists the pairs are those of half of the prompts, and FILE gets the replies
+// to the others, a line for each prompt, with the same annotator's verdicts as
+// golds: what a model of the pairs can be optimised on that it has not seen.
 package main
 
 import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -22,28 +27,31 @@ import (
 type record struct {
 	Prompt    string            `json:"prompt"`
 	Outputs   map[string]string `json:"baseline_outputs"`
-	Responses []struct {
-		Model, Text, Baseline, Annotator string
-		Preference                       float64 // 1 for the baseline to 2 for the model
-	} `json:"responses"`
+	Responses []reply           `json:"responses"`
+}
+
+type reply struct {
+	Model, Text, Baseline, Annotator string
+	Preference                       float64 // 1 for the baseline to 2 for the model
 }
 
 func main() {
 	baseline := flag.String("baseline", "gpt4_1106_preview", "whose replies the others are held against")
 	annotator := flag.String("annotator", "weighted_alpaca_eval_gpt4_turbo", "whose verdicts; \"all\" for any")
 	models := flag.Int("models", 40, "how many models' replies are taken, in the order of their names; 0 for all")
+	lists := flag.String("lists", "", "write the replies to every other prompt to this `file`, with golds, and leave them out of the pairs")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: audit [options] alpaca_responses.jsonl.gz")
 		os.Exit(2)
 	}
-	if err := run(flag.Arg(0), *baseline, *annotator, *models); err != nil {
+	if err := run(flag.Arg(0), *baseline, *annotator, *models, *lists); err != nil {
 		fmt.Fprintln(os.Stderr, "audit:", err)
 		os.Exit(1)
 	}
 }
 
-func run(file, baseline, annotator string, models int) error {
+func run(file, baseline, annotator string, models int, lists string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -80,6 +88,13 @@ func run(file, baseline, annotator string, models int) error {
 	if models > 0 && len(names) > models {
 		names = names[:models]
 	}
+	if lists != "" {
+		if all, err = split(all, lists, func(p reply) bool {
+			return p.Baseline == baseline && (annotator == "all" || p.Annotator == annotator) && slices.Contains(names, p.Model)
+		}); err != nil {
+			return err
+		}
+	}
 	out := bufio.NewWriter(os.Stdout)
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
@@ -106,4 +121,39 @@ func run(file, baseline, annotator string, models int) error {
 	}
 	fmt.Fprintf(os.Stderr, "%d pairs of %d models; the longer reply was chosen in %.3f\n", n, len(names), float64(longer)/float64(n))
 	return out.Flush()
+}
+
+// split keeps every other record and writes the replies of the rest to a file, each
+// once.
+func split(all []record, file string, wanted func(reply) bool) (kept []record, err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	w := bufio.NewWriter(f)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	for i, one := range all {
+		if i%2 == 0 {
+			kept = append(kept, one)
+			continue
+		}
+		line := struct {
+			Prompt    string    `json:"prompt"`
+			Responses []string  `json:"responses"`
+			Gold      []float64 `json:"gold"`
+		}{Prompt: one.Prompt}
+		for _, p := range one.Responses {
+			if wanted(p) && !slices.Contains(line.Responses, p.Text) {
+				line.Responses, line.Gold = append(line.Responses, p.Text), append(line.Gold, p.Preference)
+			}
+		}
+		if len(line.Responses) < 2 {
+			continue
+		}
+		if err := e.Encode(line); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return kept, errors.Join(w.Flush(), f.Close())
 }
