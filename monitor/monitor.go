@@ -128,7 +128,11 @@ type Batch struct {
 
 func (m *Monitor) begin(first int) {
 	m.next++
-	m.open = &Batch{number: m.next, first: first, groups: map[uint64]int32{}}
+	n := min(m.o.Window, 4096)
+	m.open = &Batch{
+		number: m.next, first: first, groups: make(map[uint64]int32, n),
+		codes: make([]byte, 0, n*m.ref.width), group: make([]int32, 0, n),
+	}
 }
 
 // Add takes a scored reply: the key of its prompt, and its observation. It gives

@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -87,24 +88,22 @@ func (p *policy) window(t testing.TB, m *monitor.Monitor, each int) monitor.Wind
 // Windows of replies like those of the reference ring as often as was asked for,
 // whatever their replies to one prompt have in common and however many there are.
 func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
-	references, windows := 130, 8
+	references, windows := 50, 24
 	if testing.Short() {
-		references = 30
+		references = 12
 	}
 	for i, c := range []struct {
 		prompts, each int     // of the reference
 		window, of    int     // replies of a window, and to each of its prompts
 		within, rate  float64 // see policy
 	}{
-		{448, 2, 256, 1, 0.5, 0.05},
 		{448, 2, 256, 8, 0.5, 0.05},
-		{448, 2, 256, 4, 0.1, 0.05},
-		{100, 8, 128, 2, 0.7, 0.05},
+		{200, 2, 128, 1, 0.5, 0.05},
+		{100, 8, 128, 2, 0.7, 0.1},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
-			t.Parallel()
-			rings, by := 0, map[string]int{}
-			perReference := make([]float64, references)
+			rings, by := 0.0, map[string]int{}
+			each := make([]float64, references)
 			for k := range references {
 				p := &policy{r: rand.New(rand.NewPCG(uint64(k), uint64(i))), within: c.within}
 				m, err := monitor.New(p.profile(t, c.prompts, c.each), monitor.Options{Window: c.window, FalseAlarm: c.rate, Seed: int64(k)})
@@ -115,7 +114,7 @@ func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
 					w := p.window(t, m, c.of)
 					if w.Alarm {
 						rings++
-						perReference[k]++
+						each[k] += 1 / float64(windows)
 					}
 					for _, s := range w.Alarms() {
 						by[s.Name]++
@@ -123,18 +122,161 @@ func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
 				}
 			}
 			n := float64(references * windows)
-			got := float64(rings) / n
-			// Windows that share a reference ring together: the error is that of the
-			// mean over references, three of which are allowed, and the thresholds' own.
-			v := 0.0
-			for _, x := range perReference {
-				v += (x/float64(windows) - got) * (x/float64(windows) - got)
+			got := rings / n
+			// Windows that share a reference ring together, so the error is that of the
+			// mean over references, and no less than the binomial one.
+			v := c.rate * (1 - c.rate) / n
+			between := 0.0
+			for _, x := range each {
+				between += (x - got) * (x - got) / float64(references*(references-1))
 			}
-			se := math.Sqrt(max(v/float64(references-1)/float64(references), c.rate*(1-c.rate)/n))
-			t.Logf("%d of %v windows ring: %.4f ± %.4f, asked for %v; %v", rings, n, got, se, c.rate, by)
-			if math.Abs(got-c.rate) > 3*se+0.1*c.rate {
+			se := math.Sqrt(max(v, between))
+			t.Logf("%.0f of %.0f windows ring: %.4f ± %.4f, asked for %v; %v", rings, n, got, se, c.rate, by)
+			if math.Abs(got-c.rate) > 3*se {
 				t.Errorf("false alarms in %.4f ± %.4f of windows, asked for %v", got, se, c.rate)
 			}
+			for _, name := range monitor.Names() {
+				if by[name] == 0 && c.of <= c.each && !testing.Short() {
+					t.Errorf("%s never rings by chance: its threshold is out of reach", name)
+				}
+			}
 		})
+	}
+}
+
+// A policy that picks the reply with the best score of n: length raises the score
+// without end, and what replies are worth only for a while. The alarm has to ring
+// before the worth falls, in nearly all runs.
+func TestAlarmRingsBeforeTheGoldFalls(t *testing.T) {
+	type reply struct {
+		row  []float32
+		gold float64
+	}
+	draw := func(r *rand.Rand, prompt []float64) reply {
+		length, worth := r.NormFloat64(), r.NormFloat64()
+		row := []float32{
+			float32(prompt[0] + 0.5*worth + 0.9*length + 0.3*r.NormFloat64()), float32(1 + 0.1*math.Abs(length) + 0.1*r.NormFloat64()),
+			float32(prompt[1] + length), float32(r.NormFloat64()), float32(max(0, r.NormFloat64()-2)), float32(r.NormFloat64() - 0.3*length),
+		}
+		return reply{row, worth + 0.2*length - 0.5*length*length}
+	}
+	const window, each = 256, 4
+	steps := []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}
+	best := func(r *rand.Rand, prompt []float64, n int) reply {
+		top := draw(r, prompt)
+		for range n - 1 {
+			if other := draw(r, prompt); other.row[0] > top.row[0] {
+				top = other
+			}
+		}
+		return top
+	}
+	newPrompt := func(r *rand.Rand) []float64 { return []float64{0.7 * r.NormFloat64(), 0.7 * r.NormFloat64()} }
+	gold := make([]float64, len(steps))
+	proxy := make([]float64, len(steps))
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 2000 {
+		prompt := newPrompt(r)
+		for k, n := range steps {
+			b := best(r, prompt, n)
+			gold[k] += b.gold / 2000
+			proxy[k] += float64(b.row[0]) / 2000
+		}
+	}
+	peak := 0
+	for k := range gold {
+		if gold[k] > gold[peak] {
+			peak = k
+		}
+	}
+	if last := len(steps) - 1; peak == 0 || peak == last || proxy[last] <= proxy[peak] || gold[last] > gold[peak]-0.3 {
+		t.Fatalf("no over-optimisation: proxy %.2f, gold %.2f", proxy, gold)
+	}
+	const runs = 20
+	inTime, rings := 0, make([]int, len(steps))
+	for run := range runs {
+		r := rand.New(rand.NewPCG(uint64(run), 2))
+		var hs []dataset.Hash
+		var rows [][]float32
+		for g := range 300 {
+			prompt := newPrompt(r)
+			for range 2 {
+				hs, rows = append(hs, hashOf(g)), append(rows, draw(r, prompt).row)
+			}
+		}
+		profile, err := rm.NewProfile(rm.ProfileFile, columns, hs, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := monitor.New(profile, monitor.Options{Window: window})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, n := range steps {
+			var b *monitor.Batch
+			for g := uint64(1); b == nil; g++ {
+				prompt := newPrompt(r)
+				for range each {
+					if full := m.Add(g, best(r, prompt, n).row); full != nil {
+						b = full
+					}
+				}
+			}
+			if w := m.Test(b); w.Alarm {
+				rings[k]++
+				if k <= peak {
+					inTime++
+				}
+				if k > 2 && w.Moved[0].Name != rm.ObservedScore && w.Moved[0].Name != "length" {
+					t.Errorf("best of %d: %s", n, w.Text())
+				}
+				break
+			}
+		}
+	}
+	t.Logf("best of %v\nproxy %.2f\ngold %.2f, highest at %d; first alarms of %d runs: %v", steps, proxy, gold, steps[peak], runs, rings)
+	if inTime < runs-1 {
+		t.Errorf("the alarm rings in time in %d of %d runs", inTime, runs)
+	}
+}
+
+// What monitors are asked for and cannot do is an error.
+func TestWhatCannotBeMonitored(t *testing.T) {
+	p := &policy{r: rand.New(rand.NewPCG(1, 2)), within: 0.5}
+	if _, err := monitor.New(nil, monitor.Options{}); !errors.Is(err, monitor.ErrNoProfile) {
+		t.Errorf("no profile: %v", err)
+	}
+	few := p.profile(t, 29, 2)
+	good := p.profile(t, 40, 2)
+	for _, c := range []struct {
+		profile *rm.Profile
+		o       monitor.Options
+	}{
+		{few, monitor.Options{}},
+		{good, monitor.Options{Window: 15}},
+		{good, monitor.Options{Window: -1}},
+		{good, monitor.Options{FalseAlarm: math.NaN()}},
+		{good, monitor.Options{FalseAlarm: 1}},
+	} {
+		if _, err := monitor.New(c.profile, c.o); err == nil {
+			t.Errorf("%d prompts, %+v: no error", c.profile.Prompts, c.o)
+		}
+	}
+	// One prompt alone says nothing of a policy: its window ends, and says so.
+	m, err := monitor.New(good, monitor.Options{Window: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw := p.prompt()
+	for i := range 1000 {
+		if b := m.Add(7, draw()); b != nil {
+			if w := m.Test(b); w.Untested == "" || w.Alarm || w.Prompts != 1 || i != 16*16-1 {
+				t.Errorf("after %d replies: %+v", i+1, w)
+			}
+			break
+		}
+	}
+	if b, left := m.Rest(); b != nil || left != 0 {
+		t.Errorf("%v, %d left", b, left)
 	}
 }
