@@ -53,6 +53,8 @@ func (a *app) evalCommand() *urfave.Command {
 			shapeFlag(),
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs of each file"},
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the bootstrap (`N`)"},
+			&urfave.StringFlag{Name: "card", Usage: "write all figures to `FILE`: .md, .json or .html"},
+			requireFlag("sets.rmbench.benchmark.levels.hard.score>=0.5"),
 		}, inputFlags()...),
 		Action: a.runEval,
 	}
@@ -68,6 +70,7 @@ type evaluation struct {
 	rule     eval.Rule // "" to recognise it
 	scorers  []*evalScorer
 	contests []comparisonJSON
+	bounds   []bound
 	bad      int
 }
 
@@ -95,12 +98,19 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 			return err
 		}
 	}
+	result := e.json()
 	if c.Bool("json") {
-		if err := a.writeJSON(e.json()); err != nil {
+		if err := a.writeJSON(result); err != nil {
 			return err
 		}
 	} else {
 		e.print(a.Out)
+	}
+	if err := a.writeCard(c.String("card"), e.document(), result); err != nil {
+		return err
+	}
+	if err := a.require(e.bounds, result); err != nil {
+		return err
 	}
 	if e.bad > 0 {
 		return silent(ExitSomeFailed)
@@ -122,7 +132,12 @@ func (e *evaluation) check() error {
 			return usagef("--rule %q: use auto, pairs, rewardbench, rewardbench2, rmbench, judgebench, llmbar or hhh", r)
 		}
 	}
-	return nil
+	if err := checkCard(c.String("card")); err != nil {
+		return err
+	}
+	var err error
+	e.bounds, err = parseBounds(c)
+	return err
 }
 
 // file evaluates all scorers on one file.
