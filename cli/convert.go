@@ -125,7 +125,7 @@ func (a *app) runConvert(c *urfave.Context) error {
 	losses := dataset.AllLosses(converters...)
 	left := 0
 	for _, l := range losses {
-		res.Losses = append(res.Losses, lossJSON{l.What, l.Records, l.First, l.Left})
+		res.Losses = append(res.Losses, lossJSON(l))
 		if l.Left {
 			left += l.Records
 		}

@@ -15,7 +15,12 @@ type Loss struct {
 	Records int    // how many records had it
 	First   string // file:line of the first
 	Left    bool   // the record itself was left out, not a part of it
-	line    int
+}
+
+// lost is a loss with the line of the first record.
+type lost struct {
+	Loss
+	line int
 }
 
 // Converter writes records of any kind in one format and keeps account of what
@@ -29,7 +34,7 @@ type Converter struct {
 	read     ReadOptions
 	row      Object
 	join     joiner
-	losses   map[string]*Loss
+	losses   map[string]*lost
 	reason   string // why the last record that was left out was
 	// Written is how many records, or pairs, were written.
 	Written int
@@ -39,7 +44,7 @@ type Converter struct {
 // that name asks for. The format "" keeps the records as they are. Of the read
 // options, Pairs and Seed count, for lists of replies that become pairs.
 func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, error) {
-	c := &Converter{read: o, losses: map[string]*Loss{}}
+	c := &Converter{read: o, losses: map[string]*lost{}}
 	if format != "" {
 		if c.f = outFormatNamed(format); c.f == nil {
 			return nil, unknownOut(format)
@@ -65,19 +70,23 @@ func (c *Converter) Losses() []Loss { return AllLosses(c) }
 // AllLosses is [Converter.Losses] of the parts of one file together.
 func AllLosses(parts ...*Converter) []Loss {
 	at := map[string]int{}
-	var out []Loss
+	var all []lost
 	for _, c := range parts {
 		for key, l := range c.losses {
 			i, ok := at[key]
 			if !ok {
-				i, at[key] = len(out), len(out)
-				out = append(out, *l)
+				at[key] = len(all)
+				all = append(all, *l)
 				continue
 			}
-			if out[i].Records += l.Records; l.line < out[i].line {
-				out[i].First, out[i].line = l.First, l.line
+			if all[i].Records += l.Records; l.line < all[i].line {
+				all[i].First, all[i].line = l.First, l.line
 			}
 		}
+	}
+	var out []Loss
+	for _, l := range all {
+		out = append(out, l.Loss)
 	}
 	slices.SortFunc(out, func(a, b Loss) int {
 		switch {
@@ -107,7 +116,7 @@ func (c *Converter) lose(s Source, left bool, what string) {
 	key := fmt.Sprint(left, what)
 	l := c.losses[key]
 	if l == nil {
-		l = &Loss{What: what, First: s.File, Left: left, line: s.Line}
+		l = &lost{Loss{What: what, First: s.File, Left: left}, s.Line}
 		if s.Line > 0 {
 			l.First = fmt.Sprintf("%s:%d", s.File, s.Line)
 		}

@@ -113,7 +113,7 @@ func TestContentInParts(t *testing.T) {
 	in := `{"id":"x","conversation_a":[{"role":"user","content":[{"type":"text","text":"Hi ","image":null},{"type":"text","text":"there é"}]},{"role":"assistant","content":[{"type":"text","text":"A","mimeType":null}]}],` +
 		`"conversation_b":[{"role":"user","content":[{"type":"text","text":"Hi ","image":null},{"type":"text","text":"there é"}]},{"role":"assistant","content":[{"type":"text","text":""}]}],"model_a":"m","model_b":"n","winner":"model_b"}`
 	out, losses := convert(t, "", "pairs", in)
-	if want := `{"prompt":"Hi there é","response_a":"A","response_b":"","model_a":"m","model_b":"n","label_prob":0,"id":"x"}` + "\n"; out != want {
+	if want := `{"prompt":"Hi there é","response_a":"A","response_b":"","model_a":"m","model_b":"n","label_prob":0.0,"id":"x"}` + "\n"; out != want {
 		t.Errorf("got %s, want %s", out, want)
 	}
 	if want := []dataset.Loss{{What: "how the content of a message is divided into parts", Records: 1, First: "-:1"}}; !cmp.Equal(want, losses) {
@@ -139,7 +139,7 @@ func TestContentInParts(t *testing.T) {
 func TestListsOfMessages(t *testing.T) {
 	in := `{"prompt":{"content":["s","p"],"role":["system","user"],"name":[null,"Z"]},"chosen":{"role":["assistant"],"content":["x"]},"rejected":{"role":["assistant"],"content":["y"]}}`
 	out, losses := convert(t, "", "trl-conversational", in)
-	want := `{"prompt":[{"role":"system","content":"s"},{"role":"user","content":"p","name":"Z"}],"chosen":[{"role":"assistant","content":"x"}],"rejected":[{"role":"assistant","content":"y"}],"margin":1,"label_prob":1}` + "\n"
+	want := `{"prompt":[{"role":"system","content":"s"},{"role":"user","content":"p","name":"Z"}],"chosen":[{"role":"assistant","content":"x"}],"rejected":[{"role":"assistant","content":"y"}],"margin":1.0,"label_prob":1.0}` + "\n"
 	if out != want || len(losses) > 0 {
 		t.Errorf("got %s lost %+v, want %s", out, losses, want)
 	}

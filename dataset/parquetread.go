@@ -238,9 +238,9 @@ func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
 	case parquet.Int64:
 		return strconv.AppendInt(b, first.Int64(), 10), nil
 	case parquet.Float:
-		return append(b, jsonNumber(float64(first.Float()))...), nil
+		return append(b, jsonFloat(float64(first.Float()))...), nil
 	case parquet.Double:
-		return append(b, jsonNumber(first.Double())...), nil
+		return append(b, jsonFloat(first.Double())...), nil
 	}
 	return append(b, quote(first.String())...), nil
 }

@@ -297,5 +297,5 @@ func jsonNumber(x float64) json.RawMessage {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return json.RawMessage("null")
 	}
-	return json.RawMessage(strconv.FormatFloat(x, 'g', -1, 64))
+	return strconv.AppendFloat(nil, x, 'g', -1, 64)
 }

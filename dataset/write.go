@@ -1,6 +1,8 @@
 package dataset
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -133,11 +135,25 @@ var ownColumns = []string{
 
 // set is Object.Set for values that always marshal, to a key not yet there.
 func set(o *Object, key string, value any) {
+	if x, ok := value.(float64); ok {
+		*o = append(*o, Field{key, jsonFloat(x)})
+		return
+	}
 	raw, err := marshal(value)
 	if err != nil {
 		panic(err) // texts, messages and finite numbers
 	}
 	*o = append(*o, Field{key, raw})
+}
+
+// jsonFloat writes a whole number with its point: readers take a column's type from
+// the first records, and 1 would make it one of integers.
+func jsonFloat(x float64) json.RawMessage {
+	raw := jsonNumber(x)
+	if !bytes.ContainsAny(raw, ".en") {
+		raw = append(raw, ".0"...)
+	}
+	return raw
 }
 
 // setMessages sets a column of messages, whose further keys come out byte for byte.
@@ -245,7 +261,7 @@ func putCSV(o *Object, p *Preference) error {
 	set(o, "margin", nil)
 	set(o, "cai_id", nil)
 	if finite(p.P) {
-		(*o)[3].Value, (*o)[4].Value = jsonNumber(p.P), jsonNumber(p.margin())
+		(*o)[3].Value, (*o)[4].Value = jsonFloat(p.P), jsonFloat(p.margin())
 	}
 	if p.ID != "" {
 		(*o)[5].Value = quote(p.ID)
