@@ -73,8 +73,8 @@ func printBenchmark(w io.Writer, b *eval.Benchmark) {
 	if b.Rule == eval.RuleRewardBench2 {
 		unit = "prompts"
 	}
-	fmt.Fprintf(w, "  %s: %s %s over %d %s; %s; beyond %q %+.3f %s\n",
-		b.Title(), b.Overall, b.CI, b.N, unit, nullText(b.Baselines), b.BestBaseline, float64(b.Delta), b.DeltaCI)
+	fmt.Fprintf(w, "  %s: %s %s over %d %s; %s; beyond %q %s %s\n",
+		b.Title(), b.Overall, b.CI, b.N, unit, nullText(b.Baselines), b.BestBaseline, gained(b.Delta), b.DeltaCI)
 	fmt.Fprintf(w, "    it is %s\n", b.Means)
 	for _, s := range b.Sections {
 		printSection(w, "    ", &s)

@@ -476,3 +476,24 @@ func TestMergedBenchmarks(t *testing.T) {
 }
 
 func figureIs(f eval.Figure, want float64) bool { return math.Abs(float64(f)-want) < 1e-12 }
+
+// A rule whose columns no pair has gives no figure, and says how many pairs that is.
+func TestBenchmarkOfNothing(t *testing.T) {
+	for _, r := range eval.Rules()[1:] {
+		set, err := eval.Run(context.Background(), "set", lines("", `{"prompt":"a","chosen":"2","rejected":"1"}`), numbers{}, eval.Options{
+			Rule: func(*dataset.Pair) eval.Rule { return r },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r == eval.RuleJudgeBench { // all sources are of it
+			continue
+		}
+		if b := set.Benchmark; b == nil || b.N != 0 || b.Unknown != 1 || b.Overall.Defined() || b.CI != (eval.Interval{0, 1}) || len(b.Missing) == 0 {
+			t.Errorf("%s: %+v", r, b)
+		}
+		if text := marshal(t, set); !strings.Contains(text, `"overall": null`) {
+			t.Errorf("%s: %s", r, text)
+		}
+	}
+}

@@ -157,12 +157,10 @@ func countCells(units []unit) cells {
 	return c
 }
 
-// score computes the benchmark; nil where nothing was counted.
+// score computes the benchmark. Where nothing was counted its figures are NaN and
+// the numbers of what was left out say why.
 func (b *bench) score(o Options) *Benchmark {
 	units := b.whole()
-	if len(units) == 0 {
-		return nil
-	}
 	r, s, in := rules[b.rule], newScoring(units), countCells(units)
 	p := r.plan(b, in)
 	out := &Benchmark{
@@ -246,7 +244,10 @@ func (b *bench) score(o Options) *Benchmark {
 	for k, f := range fs {
 		x, ci := s.value(f, all, 0), cis[k]
 		if math.IsNaN(ci[0]) || alone(f, of) {
-			ci = Interval{min(low[k], x), max(1, x)} // a score of Ties may be a little beyond
+			ci = Interval{low[k], 1}
+			if x < low[k] || x > 1 { // a score of Ties may be a little beyond
+				ci = Interval{min(low[k], x), max(1, x)}
+			}
 		}
 		to[k](Figure(x), ci)
 	}

@@ -36,6 +36,15 @@
 // Log-odds beyond ±[MaxLogOdds] are cut there, so that one certain and wrong
 // answer cannot make a mean infinite.
 //
+// # Benchmarks
+//
+// Benchmarks define scores of their own: they weigh subsets, count a tie as wrong,
+// ask for the best of four. [RuleOf] recognises them by their columns and, with
+// [Options].Rule, [Set.Benchmark] is the score by that rule beside the figures that
+// are the same for all data, the null baselines by the same rule beside it. What of
+// the benchmark is missing in the data is named. [RunEach] asks several comparers
+// about the same pairs and compares them.
+//
 // # Judges and people
 //
 // How far a judge can be trusted is measured against people's labels: agreement
