@@ -160,7 +160,7 @@ func TestAlarmsRingWhereClientsLook(t *testing.T) {
 		t.Errorf("log:\n%s", said)
 	}
 
-	m = send(t, h.URL, 64, 3, like) // the rest of the window before is of single replies
+	send(t, h.URL, 64, 3, like) // the rest of the window before is of single replies
 	if m = send(t, h.URL, 64, 4, like); len(m["alarms"].([]any)) != 0 || m["last_alarm"] == nil {
 		t.Errorf("after two windows of the usual: %v", m)
 	}
