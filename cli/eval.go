@@ -153,7 +153,7 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 	format := e.c.String("format")
 	e.in.opts.Detected = func(_, found, _ string) { format = found }
 	p := e.app.progress(e.c, "eval "+filepath.Base(f), "pairs", 0)
-	sets, contests, err := eval.RunEach(ctx, setName(f), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), comparers, eval.Options{
+	sets, contests, err := eval.RunEach(ctx, setNameAmong(f, e.in.files), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), comparers, eval.Options{
 		Seed: e.c.Int64("seed"), Subset: subset, Bins: true, Progress: func(n int) { p.set(int64(n), "") },
 		Rule: func(p *dataset.Pair) eval.Rule {
 			if e.rule != "" {
@@ -252,6 +252,24 @@ func setName(file string) string {
 		name = strings.TrimSuffix(name, ext)
 	}
 	return name
+}
+
+// setNameAmong is setName with as many of the folders before it as tell the file
+// from the others.
+func setNameAmong(file string, files []string) string {
+	short := func(f string, folders int) string {
+		parts := strings.Split(filepath.ToSlash(filepath.Dir(f)), "/")
+		return strings.Join(append(slices.Clone(parts[max(0, len(parts)-folders):]), setName(f)), "/")
+	}
+	for folders := 0; ; folders++ {
+		name, unique := short(file, folders), true
+		for _, other := range files {
+			unique = unique && (other == file || short(other, folders) != name)
+		}
+		if unique || folders > strings.Count(filepath.ToSlash(file), "/") {
+			return name
+		}
+	}
 }
 
 // subset is the column of that name, and the level beside it.
