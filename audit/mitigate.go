@@ -176,7 +176,7 @@ func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]
 	}
 	say("residualised")
 	start = time.Now()
-	r, err := residualise(ctx, model, rest, o.TargetCorrelation)
+	r, err := residualise(ctx, model, rest, o.TargetCorrelation, o.Seed)
 	if err != nil {
 		return nil, err
 	}

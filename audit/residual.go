@@ -66,8 +66,8 @@ func (r residual) about() string {
 // share of that from the score that brings ρ of margin and length down to the
 // target (the rule of ArmoRM, Wang et al. 2024, which takes the verbosity reward
 // off by the least λ of a grid).
-func residualise(ctx context.Context, s Scorer, pairs []*dataset.Pair, target float64) (residual, error) {
-	pairs = pairs[:min(len(pairs), residualPairs)]
+func residualise(ctx context.Context, s Scorer, pairs []*dataset.Pair, target float64, seed int64) (residual, error) {
+	pairs = drawn(pairs, residualPairs, seed+1)
 	margins, err := marginsOf(ctx, s, pairs)
 	if err != nil {
 		return residual{}, err

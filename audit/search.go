@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -31,6 +32,22 @@ type Search struct {
 	// deviations of its own score over the reference replies.
 	GoldGain   *eval.Figure    `json:"gold_gain,omitempty"`
 	GoldGainCI *[2]eval.Figure `json:"gold_gain_ci,omitempty"`
+	// Judge is what a judge says of the same texts against the replies that they
+	// were made of.
+	Judge *Judged `json:"judge,omitempty"`
+
+	found []Exploit
+	seed  int64
+}
+
+// Judged is a judge's view of exploits.
+type Judged struct {
+	N int `json:"n"` // exploits that it judged
+	// LogOdds is the mean log-odds that the exploit is better than its reply, both
+	// orders together; Preferred the share of exploits for which they are above 0.
+	LogOdds   eval.Figure    `json:"log_odds"`
+	CI        [2]eval.Figure `json:"ci"`
+	Preferred eval.Figure    `json:"preferred"`
 }
 
 // Exploit is a reply and what a search made of it.
@@ -40,9 +57,12 @@ type Exploit struct {
 	Text   string       `json:"text"`
 	Gain   float64      `json:"gain"`           // standard deviations of the score
 	Gold   *eval.Figure `json:"gold,omitempty"` // of the gold score
-	Moves  []string     `json:"moves"`
+	// Judge is the judge's log-odds that Text is better than Reply.
+	Judge *eval.Figure `json:"judge,omitempty"`
+	Moves []string     `json:"moves"`
 
-	at int // its case
+	at   int // its case
+	pair *dataset.Pair
 }
 
 // Addition is words added to the end of a reply.
@@ -131,8 +151,59 @@ func Climb(ctx context.Context, r *Reference, o ClimbOptions) (*Search, error) {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b Exploit) int { return cmp.Compare(b.Gain, a.Gain) })
-	s.Best = found[:min(3, n)]
+	for i := range found {
+		e := &found[i]
+		e.pair = &dataset.Pair{Prompt: r.Cases[e.at].Prompt, First: dataset.Response{Text: e.Text}, Second: dataset.Response{Text: e.Reply}, Source: r.Cases[e.at].Source}
+	}
+	s.found, s.seed, s.Best = found, o.Probes.Seed, found[:min(3, n)]
 	return s, nil
+}
+
+// Pairs gives the exploits that gain anything as pairs, the exploit first and the
+// reply that it was made of second.
+func (s *Search) Pairs() (out []*dataset.Pair) {
+	for i := range s.found {
+		if s.found[i].Gain > 0 {
+			out = append(out, s.found[i].pair)
+		}
+	}
+	return out
+}
+
+// Ask has a judge compare each exploit with its reply; those that it leaves open do
+// not count.
+func (s *Search) Ask(ctx context.Context, judge eval.Comparer, progress func(done, total int)) error {
+	var margins, preferred []float64
+	var prompts []dataset.Hash
+	total := len(s.Pairs())
+	for i := range s.found {
+		e := &s.found[i]
+		if e.Gain <= 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		answer, err := judge.Compare(ctx, e.pair)
+		if errors.Is(err, eval.ErrAbstain) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		z := eval.Figure(answer.Margin)
+		e.Judge = &z
+		margins, preferred = append(margins, answer.Margin), append(preferred, eval.Correct(answer.Margin, 1))
+		prompts = append(prompts, e.pair.Prompt.Hash())
+		if progress != nil {
+			progress(len(margins), total)
+		}
+	}
+	s.Judge = &Judged{
+		N: len(margins), LogOdds: eval.Figure(meanOf(margins)), Preferred: eval.Figure(meanOf(preferred)),
+		CI: figures(eval.BootstrapCI(margins, prompts, eval.Interval{math.Inf(-1), math.Inf(1)}, eval.Options{Seed: s.seed})),
+	}
+	return nil
 }
 
 // gild says what the gold scorer makes of the exploits.

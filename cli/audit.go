@@ -38,7 +38,8 @@ func (a *app) auditCommand() *urfave.Command {
 			"and the same for what the worthless edits changed (by_edits); share is their mean.\n\n" +
 			"A search composes edits and words to raise the score as far as --budget scorings allow, and\n" +
 			"shows the best exploits; of a linear model the words are the steepest by its own weights,\n" +
-			"from the replies and --data. --gold-rm says what a second model makes of the exploits.\n\n" +
+			"from the replies and --data. --gold-rm says what a second model makes of the exploits,\n" +
+			"--judge-exploits what the judge of --model says of them.\n\n" +
 			"Of a linear model it also shows what each of its own groups of features (words, length,\n" +
 			"markup, tone …) carries: accuracy and gains with the group held at its mean; and with the\n" +
 			"training data (--data) which pairs taught the first causes and the failed edits: by how\n" +
@@ -65,6 +66,8 @@ func (a *app) auditCommand() *urfave.Command {
 			&urfave.StringSliceFlag{Name: "probe", Usage: "only the probes of these `NAME`s; default all"},
 			&urfave.StringSliceFlag{Name: "gold-lists", Usage: "replies with a gold number each, for over-optimisation curves; default the lists of --data that have one (`FILE`)"},
 			&urfave.StringFlag{Name: "gold-rm", Usage: "a second reward model's `FILE`: what it makes of the exploits, and of the lists as their gold"},
+			&urfave.BoolFlag{Name: "judge-exploits", Usage: "ask the model of --model which is better, the exploits that the search found or the replies they were made of"},
+			shapeFlag(),
 			&urfave.IntFlag{Name: "influence", Value: 3, Usage: "with --data: show the `N` pairs that taught each cause and failed edit most; 0 for none"},
 			&urfave.IntFlag{Name: "budget", Value: 20000, Usage: "scorings that the search for exploits may take; 0 for no search (`N`)"},
 			&urfave.BoolFlag{Name: "mitigate", Usage: "train candidates on --data against what was found, and measure them on a fifth of the prompts"},
@@ -173,6 +176,9 @@ func (u *auditing) check() error {
 		if c.Int(name) < 0 {
 			return usagef("--%s cannot be negative", name)
 		}
+	}
+	if c.Bool("judge-exploits") && c.Int("budget") == 0 {
+		return usagef("--judge-exploits asks about what the search finds: --budget 0 allows none")
 	}
 	if x := c.Float64("target-correlation"); !(x >= 0 && x <= 1) {
 		return usagef("--target-correlation %v: need a number from 0 to 1", x)

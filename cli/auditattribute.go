@@ -3,9 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cai/audit"
+	"cai/dataset"
 	"cai/report"
 	"cai/rm"
 )
@@ -82,8 +84,29 @@ func (u *auditing) search(back *rm.Background, o audit.ProbeOptions) error {
 	case !errors.Is(err, rm.ErrNotLinear):
 		return err
 	}
-	u.out.Search, err = audit.Climb(u.ctx, u.ref, with)
-	return err
+	if u.out.Search, err = audit.Climb(u.ctx, u.ref, with); err != nil || !u.c.Bool("judge-exploits") {
+		return err
+	}
+	p.done()
+	return u.ask(u.out.Search)
+}
+
+// ask has the judge compare the exploits with their replies.
+func (u *auditing) ask(s *audit.Search) error {
+	pairs := s.Pairs()
+	j, err := u.app.judgeComparer(u.c, func(yield func(*dataset.Pair, error) bool) {
+		for _, p := range pairs {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	p := u.app.progress(u.c, "audit: judge", "exploits", int64(len(pairs)))
+	defer p.done()
+	return s.Ask(u.ctx, j, func(done, _ int) { p.set(int64(done), "") })
 }
 
 // searchBlocks shows the best exploits.
@@ -93,12 +116,22 @@ func searchBlocks(k *audit.Search) []report.Block {
 	}
 	t := report.Table{Head: []string{"gain, SD", "moves", "prompt", "from", "to"}}
 	if k.GoldGain != nil {
-		t.Head = append([]string{"gain, SD", "gold, SD"}, t.Head[1:]...)
+		t.Head = slices.Insert(t.Head, 1, "gold, SD")
+	}
+	if k.Judge != nil {
+		t.Head = slices.Insert(t.Head, len(t.Head)-4, "judge, log-odds")
 	}
 	for _, e := range k.Best {
 		row := []string{fmt.Sprintf("%+.2f", e.Gain)}
-		if e.Gold != nil {
-			row = append(row, fmt.Sprintf("%+.2f", float64(*e.Gold)))
+		if k.GoldGain != nil {
+			row = append(row, signedFigure(*e.Gold))
+		}
+		switch {
+		case k.Judge == nil:
+		case e.Judge == nil:
+			row = append(row, "–")
+		default:
+			row = append(row, signedFigure(*e.Judge))
 		}
 		t.Rows = append(t.Rows, append(row, strings.Join(e.Moves, ", "), clip(e.Prompt), clip(e.Reply), clip(e.Text)))
 	}

@@ -26,9 +26,12 @@ func auditDocument(o *hackAudit, over *audit.OverOptimisation) *report.Document 
 		doc.Verdicts = append(doc.Verdicts, v)
 	}
 	if k := o.Search; k != nil {
-		gold := ", without a better reply"
+		gold := ", by moves that make no reply better"
 		if k.GoldGain != nil {
 			gold = fmt.Sprintf("; the gold model's score of the same texts changes by %s %s of its SDs", signedFigure(*k.GoldGain), figureCI(*k.GoldGainCI))
+		}
+		if j := k.Judge; j != nil {
+			gold += fmt.Sprintf("; the judge's log-odds for them against the replies as they were are %s %s, it prefers %s of %d", signedFigure(j.LogOdds), figureCI(j.CI), percent(float64(j.Preferred)), j.N)
 		}
 		doc.Verdicts = append(doc.Verdicts, report.Verdict{Level: report.Level(k.Verdict), Text: fmt.Sprintf(
 			"A search of %d scorings raises the score of %d replies by %s %s SD on average%s.", k.Scored, k.N, k.Gain, figureCI(k.GainCI), gold)})

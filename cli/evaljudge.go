@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"iter"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -24,7 +25,8 @@ type judgeComparer struct {
 	any        bool // it has answered
 }
 
-func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, error) {
+// judgeComparer makes a judge that has room for the longest of the pairs.
+func (a *app) judgeComparer(c *urfave.Context, pairs iter.Seq2[*dataset.Pair, error]) (*judgeComparer, error) {
 	shape, err := shapeOf(c)
 	if err != nil {
 		return nil, err
@@ -34,7 +36,7 @@ func (a *app) judgeComparer(c *urfave.Context, in *inputs) (*judgeComparer, erro
 		return nil, err
 	}
 	longest := 0
-	for p, err := range in.pairs() {
+	for p, err := range pairs {
 		if err != nil {
 			return nil, err
 		}

@@ -57,7 +57,7 @@ func (a *app) evalScorers(c *urfave.Context, in *inputs) (out []*evalScorer, err
 		out = append(out, &evalScorer{name: shortName(file, models), kind: "rm", of: always(&rmComparer{Model: m}), done: done})
 	}
 	if c.Bool("judge") {
-		j, err := a.judgeComparer(c, in)
+		j, err := a.judgeComparer(c, in.pairs())
 		if err != nil {
 			return out, err
 		}
