@@ -146,7 +146,7 @@ func benchmarkNote(set string, b *eval.Benchmark) string {
 		text += " Not in the data: " + strings.Join(b.Missing, ", ") + "."
 	}
 	if b.Incomplete > 0 {
-		text += fmt.Sprintf(" %d records left out: not all of their pairs were compared.", b.Incomplete)
+		text += fmt.Sprintf(" %d records left out: not all pairs of the replies that they count were compared.", b.Incomplete)
 	}
 	if b.Unknown > 0 {
 		text += fmt.Sprintf(" %d pairs left out: the benchmark has no such subset.", b.Unknown)

@@ -102,7 +102,7 @@ func printBenchmark(w io.Writer, b *eval.Benchmark) {
 		fmt.Fprintf(w, "    not in the data: %s\n", listed(b.Missing, 23))
 	}
 	if b.Incomplete > 0 {
-		fmt.Fprintf(w, "    %d records left out of the score: not all of their pairs were compared\n", b.Incomplete)
+		fmt.Fprintf(w, "    %d records left out of the score: not all pairs of the replies that they count were compared\n", b.Incomplete)
 	}
 	if b.Unknown > 0 {
 		fmt.Fprintf(w, "    %d pairs left out of the score: the benchmark has no such subset\n", b.Unknown)

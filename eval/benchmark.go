@@ -96,8 +96,8 @@ type Benchmark struct {
 	// Missing names the parts of the benchmark that the data do not have.
 	Missing []string `json:"missing"`
 	// Incomplete counts the records of several replies of which not all pairs were
-	// compared, and which are left out: the comparer abstained, or the reading was
-	// cut short.
+	// compared, and which are left out: the comparer abstained, the reading was cut
+	// short, or the record counts other replies than it has.
 	Incomplete int `json:"incomplete,omitempty"`
 	// Unknown counts the pairs of subsets that the benchmark does not have, which
 	// are left out.

@@ -139,7 +139,17 @@ func TestRewardBench2(t *testing.T) {
 			t.Errorf("%+v: notes %q", c, b.Notes)
 		}
 	}
-	// The record that --limit cuts has no score.
+	// A record whose numbers are not those of its replies has no score.
+	odd := strings.Replace(lists("5", "Math", []float64{4, 1}, []float64{3, 2}), `"num_correct":2,"num_incorrect":2`, `"num_correct":1,"num_incorrect":4`, 1)
+	if b := byRule(t, numbers{}, "", records[0], odd); b.N != 1 || b.Incomplete != 1 {
+		t.Errorf("odd: %+v", b)
+	}
+	none := strings.Replace(records[1], `"num_incorrect":3,"total_completions":4`, `"num_incorrect":0,"total_completions":1`, 1)
+	abstains := comparerFunc(func(*dataset.Pair) (eval.Comparison, error) { return eval.Comparison{}, eval.ErrAbstain })
+	if b := byRule(t, abstains, "", none, records[2]); b.N != 0 || b.Incomplete != 2 {
+		t.Errorf("no answers: %+v", b)
+	}
+	// Nor has the one that --limit cuts.
 	set, err := eval.Run(context.Background(), "cut", func(yield func(*dataset.Pair, error) bool) {
 		n := 0
 		for p, err := range lines("", records...) {

@@ -188,13 +188,15 @@ type listed struct {
 }
 
 type listedPair struct {
-	sub          int
-	diff, chosen credits
+	sub           int
+	diff, chosen  credits
+	first, second dataset.Hash // of the texts
 }
 
 // list keeps a pair of a record with chosen and rejected replies and gives the
-// record once it has as many pairs as they make.
-func (b *bench) list(o *observed, want int) *listed {
+// record once it has the pairs that so many of them make. A record with others is
+// incomplete.
+func (b *bench) list(o *observed, correct, wrong int) *listed {
 	at := place{0, o.pair.Source.File, o.pair.Source.Line}
 	l := b.pending[at]
 	if l == nil {
@@ -202,13 +204,21 @@ func (b *bench) list(o *observed, want int) *listed {
 		b.pending[at] = l
 	}
 	if !o.abstained {
-		l.seen = append(l.seen, listedPair{o.pair.Source.Sub, o.diff, o.chosen})
+		l.seen = append(l.seen, listedPair{
+			o.pair.Source.Sub, o.diff, o.chosen,
+			dataset.HashOf("text", o.pair.First.Text), dataset.HashOf("text", o.pair.Second.Text),
+		})
 	}
-	if len(l.seen) != want || want == 0 {
+	if len(l.seen) != correct*wrong || len(l.seen) == 0 {
 		return nil
 	}
-	delete(b.pending, at)
 	slices.SortFunc(l.seen, func(a, b listedPair) int { return cmp.Compare(a.sub, b.sub) })
+	for k := range l.seen {
+		if l.seen[k].first != l.seen[k/wrong*wrong].first || l.seen[k].second != l.seen[k%wrong].second {
+			return nil // the record counts other replies than it has
+		}
+	}
+	delete(b.pending, at)
 	return l
 }
 

@@ -157,7 +157,7 @@ var rewardBench2 = rule{
 			return
 		}
 		correct, wrong := repliesOfRecord(o)
-		l := b.list(o, correct*wrong)
+		l := b.list(o, correct, wrong)
 		if l == nil {
 			return
 		}
