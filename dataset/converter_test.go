@@ -195,17 +195,3 @@ func TestReadShapes(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParquet(f *testing.F) {
-	p := &dataset.Pair{Prompt: dataset.Prompt("q"), First: dataset.Response{Text: "x"}, Second: dataset.Response{Text: "y"}, P: 1}
-	data, _ := convertPairs(f, "trl-conversational", "x.parquet", p, p)
-	f.Add(data)
-	f.Add([]byte("PAR1PAR1"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for p, err := range dataset.Pairs("-", dataset.ReadOptions{Stdin: bytes.NewReader(append([]byte("PAR1"), data...))}) {
-			if err == nil && p.Source.Line < 1 {
-				t.Fatal("a pair without its row")
-			}
-		}
-	})
-}

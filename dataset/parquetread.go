@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
@@ -30,6 +31,16 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	f, err := parquet.OpenFile(file, size)
 	if err != nil {
 		return fmt.Errorf("not readable as Parquet: %w", err)
+	}
+	for _, g := range f.Metadata().RowGroups {
+		for i := range g.Columns {
+			switch codec := g.Columns[i].MetaData.Codec; codec {
+			case pformat.Lz4Raw, pformat.Lz4, pformat.LZO:
+				// The library fails on what pyarrow writes, and on damaged data it takes
+				// memory without end.
+				return fmt.Errorf("column %q is compressed with %s, which is not read here: write the file with zstd, snappy or gzip", strings.Join(g.Columns[i].MetaData.PathInSchema, "."), codec)
+			}
+		}
 	}
 	leaf := 0
 	root := makeStruct(f.Schema(), 0, 0, &leaf)
