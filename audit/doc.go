@@ -2,7 +2,9 @@
 //
 // [Probes] edits replies in ways that should gain them nothing, or should cost
 // them, and says what the scores do. [Causes] says which features of a text the
-// scores follow. [Climb] composes edits and words to raise the score as far as a
+// scores follow, [Freeze] which of the model's own features carry them, and
+// [Lessons] which training pairs taught it. [Climb] composes edits and words, for a
+// linear model the steepest by its own weights, to raise the score as far as a
 // number of scorings allows. [Mitigate] trains models against what was found and
 // measures them by the same yardsticks.
 //

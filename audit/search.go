@@ -333,7 +333,9 @@ func (k *climb) moves(c *Case, b climber) (next []climber) {
 	}
 	if k.o.Composer != nil {
 		for _, a := range k.o.Composer.Additions(c.Prompt, b.text, additionWords) {
-			to(b.text+" "+a.Text, "“"+a.Text+"”", &a)
+			// A text that ends as a sentence goes on to do so: what is measured is the
+			// words, not that the text breaks off.
+			to(b.text+" "+a.Text+sentenceEnd(b.text), "“"+a.Text+"”", &a)
 		}
 	}
 	t := probe.Text{Prompt: c.Prompt, Reply: b.text, Principles: k.o.Probes.Principles}
@@ -349,4 +351,13 @@ func (k *climb) moves(c *Case, b climber) (next []climber) {
 		to(b.text+" "+w, "“"+w+"”", nil)
 	}
 	return next
+}
+
+// sentenceEnd is the mark that ends a text as a sentence; empty where there is none.
+func sentenceEnd(s string) string {
+	s = strings.TrimRight(s, " \t\r\n")
+	if n := len(s); n > 0 && strings.ContainsRune(".!?", rune(s[n-1])) {
+		return s[n-1:]
+	}
+	return ""
 }
