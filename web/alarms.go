@@ -44,7 +44,7 @@ type alarm struct {
 }
 
 // maxWaiting bounds the windows that wait to be tested.
-const maxWaiting = 64
+const maxWaiting = 256
 
 func newWatcher(p *rm.Profile, o monitor.Options, found func(monitor.Window)) (*watcher, error) {
 	m, err := monitor.New(p, o)
