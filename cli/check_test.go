@@ -2,6 +2,7 @@ package cli
 
 import (
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -102,6 +103,19 @@ func TestLengthGap(t *testing.T) {
 	for _, c := range l.result(false).Checks {
 		if c.Check == "length_gap" && (c.Verdict != "fail" || c.N != 3) {
 			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// Every check stands in docs/formats.md.
+func TestChecksDocument(t *testing.T) {
+	doc, err := os.ReadFile("../docs/formats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range lintNames {
+		if name := strings.TrimSuffix(c.name, "_normalised"); !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("docs/formats.md does not tell of %s", name)
 		}
 	}
 }

@@ -89,6 +89,17 @@ func FuzzPairsJSONL(f *testing.F) {
 		`{"chosen":"The sky is blue.","rejected":"The sky is black."}`,
 		`[{"prompt":"p","chosen":"x","rejected":"y"},{"prompt":1}]`,
 		"{\n\"prompt\":\"p\",\"chosen\":\"x\",\"rejected\":\"y\"}\n{\n}",
+		`{"context":[{"role":"user","content":"p"}],"completions":[{"rank":1,"completion":[{"role":"assistant","content":"x"}]},{"rank":0,"completion":[{"role":"assistant","content":"y"}]}]}`,
+		`{"prompt":"p","completion":"x","label":true}` + "\n" + `{"prompt":"p","completion":"y","label":false}`,
+		`{"instruction":"p","completions":[{"model":"m","response":"x","annotations":{"honesty":{"Rating":"2"}}},{"model":"n","response":"y","overall_score":7}]}`,
+		`{"prompt":"p","chosen":[{"content":"p","role":"user"},{"content":"x","role":"assistant"}],"rejected":[{"content":"p","role":"user"},{"content":"y","role":"assistant"}],"score_chosen":8.0,"score_rejected":3}`,
+		`{"input":"p","targets":{"choices":["x","y"],"labels":[1,0]}}`,
+		`{"input":"p","target_scores":{"x":1,"y":0}}`,
+		`{"instruction":"p","response_A":"x","response_B":"y","output":"So [RESULT] B"}`,
+		`{"orig_instruction":"p","orig_response_A":"x","orig_response_B":"y","orig_preference":"B"}`,
+		`{"prompt":[{"role":"user","content":"p","name":"n"},{"role":"assistant","content":null,"tool_calls":[1]},{"role":"tool","content":[{"type":"text","text":"t"}]}],"chosen":{"role":["assistant"],"content":["x"]},"rejected":{"role":["assistant"],"content":["y"]},"margin":2}`,
+		`{"id":"q","prompt":"p","chosen":["a"],"rejected":["b","c"],"num_correct":1,"total_completions":3}`,
+		`{"conversation_a":[{"role":"user","content":"p"},{"role":"assistant","content":"x"}],"conversation_b":[{"role":"user","content":"p"},{"role":"assistant","content":"y"}],"winner":"model_b"}`,
 		"\ufeff{\"prompt\":\"\\ud83d\\ude00\",\"chosen\":\"\\n\",\"rejected\":null}\r\n\r\n{}",
 	} {
 		f.Add([]byte(s))
