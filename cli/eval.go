@@ -21,7 +21,7 @@ func (a *app) evalCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:      "eval",
 		Usage:     "accuracy of reward models, a judge or baselines, and benchmarks' own scores",
-		ArgsUsage: "(--rm FILE… | --judge | --baseline NAME…) FILE…",
+		ArgsUsage: "(--rm FILE… | --judge | --baseline NAME… | --matrix) FILE…",
 		Description: "Compares with preference files that say which reply is better. Intervals are 95 %,\n" +
 			"bootstrapped by prompt; every accuracy stands beside the null baselines on the same\n" +
 			"pairs. --judge asks the model of --model in both orders under the principles and\n" +
@@ -36,17 +36,31 @@ func (a *app) evalCommand() *urfave.Command {
 			"model_b), one more baseline knows the author and nothing of the text: a Bradley-Terry\n" +
 			"strength for each, in all and by subset, fitted to pairs of other prompts. A model that\n" +
 			"is not above it may have learned to recognise authors.\n\n" +
-			"--json prints {sets: [{name, n, accuracy, ci, baselines, author, length_spearman,\n" +
-			"log_loss, ece, subsets, by_length, by_overlap, reliability, benchmark}]}, of the first\n" +
-			"that is named; with --rm conformal {level, n, coverage, single, single_accuracy} in each\n" +
+			"A bag of words is the last baseline: logistic regression on which words stand in the\n" +
+			"replies, in no order, cross-fitted by prompt as the authors are, from 50 prompts on.\n\n" +
+			"--train FILE names what a model was trained on: the bag of words is then fitted there,\n" +
+			"and prompts and replies of the evaluated files are looked for in it, by MinHash over\n" +
+			"five words in a row (near-duplicates have a Jaccard index of 0.7 or more; case and\n" +
+			"punctuation do not count). Accuracies with and without the pairs concerned are printed.\n\n" +
+			"--matrix FILE… trains a model on each file, or on each value of the column --by, and tests\n" +
+			"it on each; the last row is of models trained on all files but the one tested on. No\n" +
+			"model is tested on a prompt that it was trained on. Where authors are named, models are\n" +
+			"also trained without some of them and tested on those, in several draws.\n\n" +
+			"--json prints {sets: [{name, n, accuracy, ci, baselines, author, bag_of_words, overlap,\n" +
+			"length_spearman, log_loss, ece, subsets, by_length, by_overlap, reliability, benchmark}]},\n" +
+			"of the first that is named; with --rm conformal {level, n, coverage, single, single_accuracy} in each\n" +
 			"set; benchmark is {rule, overall, ci, baselines, sections, levels, matrix, agreement,\n" +
 			"missing}; benchmarks, those of files together. With several: scorers [{name, kind, sets}]\n" +
 			"and comparisons [{set, first, second, n, first_alone, second_alone, p, p_mid, delta,\n" +
-			"delta_ci, benchmark}]. A record's subset is its column of that name.\n" + exitHelp,
+			"delta_ci, benchmark}]. overlap is {train, threshold, prompts {n, exact, near}, replies,\n" +
+			"prompt_found {n, accuracy, ci, longer}, reply_found, clean, prompt_clean, examples}. With\n" +
+			"--matrix {matrix: {domains, cells [[{trained, n, accuracy, ci, log_loss, delta, delta_ci}]],\n" +
+			"left_out, tests, authors {draws, mean, sd, longer}}}. A record's subset is its column of\n" +
+			"that name.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			&urfave.StringSliceFlag{Name: "rm", Usage: "a reward model's `FILE`; repeatable"},
 			&urfave.BoolFlag{Name: "judge", Usage: "the model of --model as the judge"},
-			&urfave.StringSliceFlag{Name: "baseline", Usage: "a null baseline: longer, shorter, markdown or author; repeatable (`NAME`)"},
+			&urfave.StringSliceFlag{Name: "baseline", Usage: "a null baseline: longer, shorter, markdown, author or bag-of-words; repeatable (`NAME`)"},
 			&urfave.StringFlag{Name: "rule", Value: autoRule, Usage: "how a benchmark is scored: auto, pairs (no benchmark), rewardbench, rewardbench2, rmbench, judgebench, llmbar or hhh (`RULE`)"},
 			&urfave.BoolFlag{Name: "bins", Usage: "print accuracy by length, by overlap of the replies' words, and the reliability of the certainty; --json always has them"},
 			principleFlag(),
@@ -55,7 +69,7 @@ func (a *app) evalCommand() *urfave.Command {
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the bootstrap (`N`)"},
 			&urfave.StringFlag{Name: "card", Usage: "write all figures to `FILE`: .md, .json or .html"},
 			requireFlag("sets.rmbench.benchmark.levels.hard.score>=0.5"),
-		}, inputFlags()...),
+		}, slices.Concat(inputFlags(), overlapFlags(), transferFlags())...),
 		Action: a.runEval,
 	}
 }
@@ -71,12 +85,17 @@ type evaluation struct {
 	scorers  []*evalScorer
 	contests []comparisonJSON
 	bounds   []bound
+	trained  *trainedOn // nil without --train
+	words    int        // for how many pairs at most the bag-of-words baseline is fitted
 	bad      int
 }
 
 func (a *app) runEval(c *urfave.Context) (err error) {
 	ctx, cancel := a.untilStop(c.Context)
 	defer cancel()
+	if c.Bool("matrix") {
+		return a.evalMatrix(ctx, c)
+	}
 	e := &evaluation{app: a, c: c}
 	if err := e.check(); err != nil {
 		return err
@@ -84,12 +103,16 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 	if e.in, err = a.inputs(c, "preference files"); err != nil {
 		return err
 	}
-	if c.Bool("judge") || slices.Contains(list(c.StringSlice("baseline")), eval.AuthorBaseline) {
+	baselines := list(c.StringSlice("baseline"))
+	if c.Bool("judge") || c.IsSet("train") || slices.Contains(baselines, eval.AuthorBaseline) || slices.Contains(baselines, eval.WordsBaseline) {
 		if err := e.in.rewindable(); err != nil {
 			return err
 		}
 	}
-	if e.scorers, err = a.evalScorers(c, e.in); err != nil {
+	if e.trained, err = a.trainedOn(ctx, c, e.in); err != nil {
+		return err
+	}
+	if e.scorers, err = a.evalScorers(c, e.in, e.trained); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeScorers(e.scorers)) }()
@@ -121,10 +144,17 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 func (e *evaluation) check() error {
 	c := e.c
 	if len(c.StringSlice("rm")) == 0 && !c.Bool("judge") && len(list(c.StringSlice("baseline"))) == 0 {
-		return usagef("eval takes at least one of --rm FILE, --judge and --baseline NAME")
+		return usagef("eval takes at least one of --rm FILE, --judge and --baseline NAME, or --matrix")
 	}
 	if c.Int("limit") < 0 {
 		return usagef("--limit cannot be negative")
+	}
+	if name := transferOnly(c); name != "" {
+		return hinted(usagef("--%s goes with --matrix", name), "add --matrix, which trains and tests on each file")
+	}
+	var err error
+	if e.words, err = wordPairs(c); err != nil {
+		return err
 	}
 	if r := c.String("rule"); r != autoRule {
 		e.rule = eval.Rule(r)
@@ -135,7 +165,6 @@ func (e *evaluation) check() error {
 	if err := checkCard(c.String("card")); err != nil {
 		return err
 	}
-	var err error
 	e.bounds, err = parseBounds(c)
 	return err
 }
@@ -143,18 +172,23 @@ func (e *evaluation) check() error {
 // file evaluates all scorers on one file.
 func (e *evaluation) file(ctx context.Context, f string) error {
 	comparers := make([]eval.Comparer, len(e.scorers))
+	asked := make([]eval.Comparer, len(e.scorers))
 	for i, s := range e.scorers {
 		by, err := s.of(f)
 		if err != nil {
 			return err
 		}
-		comparers[i] = by
+		comparers[i], asked[i] = by, by
+		if e.trained != nil {
+			asked[i] = &partComparer{Comparer: by, texts: e.trained.in[f]}
+		}
 	}
 	format := e.c.String("format")
 	e.in.opts.Detected = func(_, found, _ string) { format = found }
 	p := e.app.progress(e.c, "eval "+filepath.Base(f), "pairs", 0)
-	sets, contests, err := eval.RunEach(ctx, setNameAmong(f, e.in.files), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), comparers, eval.Options{
+	sets, contests, err := eval.RunEach(ctx, setNameAmong(f, e.in.files), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), asked, eval.Options{
 		Seed: e.c.Int64("seed"), Subset: subset, Bins: true, Progress: func(n int) { p.set(int64(n), "") },
+		WordPairs: e.words, Words: e.trained.bag(),
 		Rule: func(p *dataset.Pair) eval.Rule {
 			if e.rule != "" {
 				return e.rule
@@ -172,6 +206,9 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 	}
 	for i, s := range e.scorers {
 		s.set(sets[i], comparers[i])
+		if by, ok := asked[i].(*partComparer); ok {
+			s.sets[len(s.sets)-1].Overlap = e.trained.overlap(by, e.c.Int64("seed"))
+		}
 	}
 	for _, k := range contests {
 		e.contests = append(e.contests, comparisonJSON{
@@ -243,6 +280,8 @@ func (e *evaluation) together(s *evalScorer) (out []*eval.Benchmark) {
 type evalSet struct {
 	eval.Set
 	Conformal *rm.Coverage `json:"conformal,omitempty"`
+	// Overlap is what the pairs share with the files of --train.
+	Overlap *overlapJSON `json:"overlap,omitempty"`
 }
 
 // setName is how a file's figures are called.

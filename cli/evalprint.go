@@ -21,6 +21,7 @@ func (e *evaluation) print(w io.Writer) {
 				fmt.Fprint(w, "  ")
 				printCoverage(w, s.sets[i].Conformal)
 			}
+			printOverlap(w, s.sets[i].Overlap)
 			if bins {
 				printBins(w, &s.sets[i].Set)
 			}
@@ -51,6 +52,7 @@ func pValue(p eval.Figure) string {
 func printSet(w io.Writer, s *eval.Set) {
 	fmt.Fprintf(w, "%s: accuracy %s %s over %d pairs, %d prompts; %s\n", printable(s.Name), s.Accuracy, s.CI, s.N, s.Prompts, baselineText(s.Figures))
 	printAuthor(w, "  ", s.Author)
+	printWords(w, "  ", s.Words)
 	fmt.Fprintf(w, "  log loss %s (chance 0.693), ECE %s, length Spearman %s", s.LogLoss, s.ECE, s.LengthSpearman)
 	for _, reason := range sortedKeys(s.Skipped) {
 		fmt.Fprintf(w, ", %d left out: %s", s.Skipped[reason], strings.ReplaceAll(reason, "_", " "))

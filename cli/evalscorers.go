@@ -35,7 +35,7 @@ func (s *evalScorer) set(of eval.Set, by eval.Comparer) {
 
 // evalScorers opens what the command line names: reward models in their order, the
 // judge, baselines.
-func (a *app) evalScorers(c *urfave.Context, in *inputs) (out []*evalScorer, err error) {
+func (a *app) evalScorers(c *urfave.Context, in *inputs, trained *trainedOn) (out []*evalScorer, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, closeScorers(out))
@@ -68,12 +68,15 @@ func (a *app) evalScorers(c *urfave.Context, in *inputs) (out []*evalScorer, err
 			return out, usagef("--baseline %s is named twice", name)
 		}
 		s := &evalScorer{name: name, kind: "baseline"}
-		if name == eval.AuthorBaseline {
+		switch name {
+		case eval.AuthorBaseline:
 			s.of = func(file string) (eval.Comparer, error) { return authorComparer(in, file, c.Int("limit")) }
-		} else {
+		case eval.WordsBaseline:
+			s.of = func(file string) (eval.Comparer, error) { return wordsComparer(trained, in, file, c.Int("limit")) }
+		default:
 			b, err := eval.Baseline(name)
 			if err != nil {
-				return out, &exitError{code: ExitUsage, err: fmt.Errorf("%w, %s", err, eval.AuthorBaseline)}
+				return out, &exitError{code: ExitUsage, err: fmt.Errorf("%w, %s, %s", err, eval.AuthorBaseline, eval.WordsBaseline)}
 			}
 			s.of = always(b)
 		}

@@ -3,13 +3,59 @@ package cli
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"cai/dataset"
 	"cai/rm"
 )
+
+// modelFlags say what a reward model is made of.
+func modelFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style, chars, embed:MODEL, judge:MODEL; default hash,style"},
+		&urfave.StringFlag{Name: "head", Value: rm.HeadLinear, Usage: "the `FORM` of the model: " + strings.Join(rm.Heads(), ", ")},
+		&urfave.IntFlag{Name: "ensemble", Usage: "fit `N` models to resamples of the prompts: std is then their disagreement"},
+		&urfave.StringSliceFlag{Name: "debias", Usage: "`WHAT` the model is kept from preferring: length, markup"},
+		&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
+		&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
+	}
+}
+
+// modelOptions reads modelFlags, fitFlags and the seed. Features from outside are
+// the caller's to open.
+func modelOptions(c *urfave.Context) (rm.Options, error) {
+	o := rm.Options{
+		Features: slices.DeleteFunc(list(c.StringSlice("features")), fromOutside),
+		Seed:     c.Int64("seed"), Head: c.String("head"), Ensemble: c.Int("ensemble"),
+		Debias: list(c.StringSlice("debias")), LengthCorrelation: c.Float64("length-correlation"), L2: c.Float64Slice("l2"),
+	}
+	if !slices.Contains(rm.Heads(), o.Head) {
+		return o, hinted(usagef("--head %s: there is no such form of model", o.Head), "use one of %s", strings.Join(rm.Heads(), ", "))
+	}
+	if o.Ensemble < 0 || o.Ensemble > rm.MaxEnsemble {
+		return o, usagef("--ensemble %d is not a number from 0 to %d", o.Ensemble, rm.MaxEnsemble)
+	}
+	for _, d := range o.Debias {
+		if d != rm.DebiasLength && d != rm.DebiasMarkup {
+			return o, usagef("--debias %s: a model can be kept from preferring %s and %s", d, rm.DebiasLength, rm.DebiasMarkup)
+		}
+	}
+	for _, l := range o.L2 {
+		if !(l > 0) || math.IsInf(l, 0) {
+			return o, usagef("--l2 %v is not a positive number", l)
+		}
+	}
+	if rho := o.LengthCorrelation; !(rho >= 0 && rho <= 1) {
+		return o, usagef("--length-correlation %v is not a number from 0 to 1", rho)
+	} else if rho > 0 && len(o.Debias) == 0 {
+		return o, hinted(usagef("--length-correlation without --debias"), "add --debias length")
+	}
+	return o, fitOptions(c, &o)
+}
 
 // fitFlags say how a reward model's labels come from margins, and what each
 // counts.

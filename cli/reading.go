@@ -423,5 +423,8 @@ func baselineText(f eval.Figures) string {
 	if f.Author != nil {
 		parts = append(parts, fmt.Sprintf("%s %s over %d", eval.AuthorBaseline, f.Author.Accuracy, f.Author.N))
 	}
+	if f.Words != nil {
+		parts = append(parts, fmt.Sprintf("%s %s", eval.WordsBaseline, f.Words.Accuracy))
+	}
 	return strings.Join(parts, ", ")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -62,19 +61,13 @@ func (a *app) trainCommand() *urfave.Command {
 			"feature_seconds, model.\n" + exitHelp,
 		Flags: append(append([]urfave.Flag{
 			&urfave.StringSliceFlag{Name: "data", Usage: "train on this preference `FILE` instead of the database's labels; repeatable"},
-			&urfave.StringSliceFlag{Name: "features", Usage: "`KIND`s of features, separated by commas: hash, style, chars, embed:MODEL, judge:MODEL; default hash,style"},
 			&urfave.Float64Flag{Name: "holdout", Value: 0.1, Usage: "the `SHARE` of prompts that the figures are measured on"},
 			holdoutAuthorsFlag(),
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the split (`N`)"},
-			&urfave.StringFlag{Name: "head", Value: rm.HeadLinear, Usage: "the `FORM` of the model: " + strings.Join(rm.Heads(), ", ")},
-			&urfave.IntFlag{Name: "ensemble", Usage: "fit `N` models to resamples of the prompts: std is then their disagreement"},
 			&urfave.DurationFlag{Name: "budget", Value: 10 * time.Minute, Usage: "with --head auto: the `TIME` for trying forms of the model"},
-			&urfave.StringSliceFlag{Name: "debias", Usage: "`WHAT` the model is kept from preferring: length, markup"},
-			&urfave.Float64Flag{Name: "length-correlation", Usage: "with --debias: the correlation `RHO` of margin and length to end at"},
-			&urfave.Float64SliceFlag{Name: "l2", Usage: "the strength `X` of L2; repeatable: the best one is chosen; default a path"},
 			memoryFlag(),
 			&urfave.StringFlag{Name: "out", Value: "rm.safetensors", Usage: "write the model to `FILE`"},
-		}, append(fitFlags(), readingFlags()...)...), inputFlags()...),
+		}, slices.Concat(modelFlags(), fitFlags(), readingFlags())...), inputFlags()...),
 		Action: a.runTrain,
 	}
 }
@@ -178,27 +171,9 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	if h := c.Float64("holdout"); !(h > 0 && h < 1) {
 		return usagef("--holdout %v is not a share between 0 and 1", h)
 	}
-	head := c.String("head")
-	if !slices.Contains(rm.Heads(), head) {
-		return hinted(usagef("--head %s: there is no such form of model", head), "use one of %s", strings.Join(rm.Heads(), ", "))
-	}
-	if n := c.Int("ensemble"); n < 0 || n > rm.MaxEnsemble {
-		return usagef("--ensemble %d is not a number from 0 to %d", n, rm.MaxEnsemble)
-	}
-	for _, d := range list(c.StringSlice("debias")) {
-		if d != rm.DebiasLength && d != rm.DebiasMarkup {
-			return usagef("--debias %s: a model can be kept from preferring %s and %s", d, rm.DebiasLength, rm.DebiasMarkup)
-		}
-	}
-	for _, l := range c.Float64Slice("l2") {
-		if !(l > 0) || math.IsInf(l, 0) {
-			return usagef("--l2 %v is not a positive number", l)
-		}
-	}
-	if rho := c.Float64("length-correlation"); !(rho >= 0 && rho <= 1) {
-		return usagef("--length-correlation %v is not a number from 0 to 1", rho)
-	} else if rho > 0 && len(c.StringSlice("debias")) == 0 {
-		return hinted(usagef("--length-correlation without --debias"), "add --debias length")
+	o, err := modelOptions(c)
+	if err != nil {
+		return err
 	}
 	authors, share, err := authorsWanted(c.String("holdout-authors"))
 	if err != nil {
@@ -218,7 +193,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}
 		pairs = in.pairs()
 	}
-	if in == nil || head == rm.HeadPrinciples {
+	if in == nil || o.Head == rm.HeadPrinciples {
 		if r, err = a.reading(c); err != nil {
 			return err
 		}
@@ -226,19 +201,13 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	if in == nil {
 		pairs = r.trainingPairs(ctx)
 	}
-	o := rm.Options{
-		Holdout: c.Float64("holdout"), Seed: c.Int64("seed"), Head: head, Ensemble: c.Int("ensemble"), Budget: c.Duration("budget"),
-		Debias: list(c.StringSlice("debias")), LengthCorrelation: c.Float64("length-correlation"), L2: c.Float64Slice("l2"),
-	}
-	if err := fitOptions(c, &o); err != nil {
-		return err
-	}
+	o.Holdout, o.Budget = c.Float64("holdout"), c.Duration("budget")
 	unbound, err := memoryOptions(c, &o)
 	if err != nil {
 		return err
 	}
 	defer unbound()
-	if r != nil && (head == rm.HeadPrinciples || head == rm.HeadAuto) {
+	if r != nil && (o.Head == rm.HeadPrinciples || o.Head == rm.HeadAuto) {
 		v, err := r.votes(ctx)
 		if err != nil {
 			return err
@@ -255,7 +224,6 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}
 	}
 	names := list(c.StringSlice("features"))
-	o.Features = slices.DeleteFunc(slices.Clone(names), fromOutside)
 	sources, closeSources, err := a.sources(c, names, sourceOptions{Keep: true})
 	if err != nil {
 		return err

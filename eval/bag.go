@@ -29,6 +29,9 @@ const (
 	// pair. bagPasses bounds it in any case.
 	bagGap    = 1e-3
 	bagPasses = 100
+	// bagPrompts is how many prompts a set needs for a cross-fitted baseline beside
+	// its figures: with fewer nothing can be learned of words.
+	bagPrompts = 50
 )
 
 // bag is the words that one of two replies has and the other has not, sorted: the
@@ -296,8 +299,18 @@ func bagRows(rows []row, o Options) {
 		return
 	}
 	var b Bags
+	prompts := 0
 	for i := range rows {
 		b.pairs = append(b.pairs, bagged{rows[i].cluster, rows[i].bag, rows[i].p})
+		if i == 0 || rows[i].cluster != rows[i-1].cluster {
+			prompts++
+		}
+	}
+	if prompts < bagPrompts {
+		for i := range rows {
+			rows[i].bag = nil
+		}
+		return
 	}
 	fits := b.crossFit()
 	for i := range rows {

@@ -65,8 +65,9 @@ type Options struct {
 	// has no say.
 	Authors *Strengths
 	// WordPairs is for how many pairs at most the bag-of-words baseline is fitted,
-	// cross-fitted by prompt as the authors are; 0 leaves it out. Up to that number,
-	// four bytes are kept of each word that only one of two replies has.
+	// cross-fitted by prompt as the authors are; 0 leaves it out, and so do fewer than
+	// 50 prompts. Up to that number, four bytes are kept of each word that only one of
+	// two replies has.
 	WordPairs int
 	// Words is that baseline fitted to other pairs, such as those that a model was
 	// trained on; nil cross-fits.
