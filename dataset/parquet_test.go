@@ -122,3 +122,18 @@ func FuzzParquet(f *testing.F) {
 		}
 	})
 }
+
+// A footer that is longer than its file takes no memory.
+func TestParquetWithoutEnd(t *testing.T) {
+	for _, data := range []string{"PAR1", "PAR1\xff\xff\xff\x7fPAR1", "PAR1abcd\x00\x00\x00\xf0PAR1"} {
+		n := 0
+		for _, err := range dataset.Pairs("-", dataset.ReadOptions{Stdin: strings.NewReader(data)}) {
+			if n++; err == nil || !strings.Contains(err.Error(), "its end is missing or damaged") {
+				t.Errorf("%q: %v", data, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%q: %d errors", data, n)
+		}
+	}
+}

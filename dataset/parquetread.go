@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,11 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	file, size, err := in.seekable()
 	if err != nil {
 		return err
+	}
+	// The library makes room for as long a footer as the file says that it has.
+	var end [8]byte
+	if _, err := file.ReadAt(end[:], max(0, size-8)); err != nil || int64(binary.LittleEndian.Uint32(end[:])) > size-12 {
+		return errors.New("not readable as Parquet: its end is missing or damaged")
 	}
 	f, err := parquet.OpenFile(file, size)
 	if err != nil {
