@@ -61,8 +61,9 @@ type Taught struct {
 	Influence float64 `json:"influence"`
 	Chosen    string  `json:"chosen"`
 	Rejected  string  `json:"rejected"`
-	// More is by how much the better reply has more of the feature.
-	More float64 `json:"more"`
+	// More is by how much the better reply has more of the feature; null where no
+	// reply is the better one.
+	More eval.Figure `json:"more"`
 
 	Pair *dataset.Pair `json:"-"`
 }
@@ -290,7 +291,7 @@ func (k *classroom) study(ctx context.Context, l *Lesson, feature int, items []r
 		}
 		l.Pairs = append(l.Pairs, Taught{
 			Source: fmt.Sprintf("%s:%d", p.Source.File, p.Source.Line), ID: p.Source.ID, Influence: -removal[i],
-			Chosen: snippet(better.Text), Rejected: snippet(worse.Text), More: k.more[i][feature], Pair: p,
+			Chosen: snippet(better.Text), Rejected: snippet(worse.Text), More: eval.Figure(k.more[i][feature]), Pair: p,
 		})
 	}
 	l.Feature = concepts[feature].name

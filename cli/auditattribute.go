@@ -156,7 +156,7 @@ func groupBlocks(gs []audit.Frozen) []report.Block {
 		t.Head = append(t.Head, g.Probe+", SD", "without")
 	}
 	for _, f := range gs {
-		row := []string{f.Group, f.Share.String(), f.Accuracy.String(), f.Without.String(), fmt.Sprintf("%+.3f", float64(f.Delta)), figureCI(f.DeltaCI)}
+		row := []string{f.Group, f.Share.String(), f.Accuracy.String(), f.Without.String(), signedFigure(f.Delta), figureCI(f.DeltaCI)}
 		for _, g := range f.Gains {
 			row = append(row, fmt.Sprintf("%+.2f", float64(g.Gain)), fmt.Sprintf("%+.2f", float64(g.Without)))
 		}

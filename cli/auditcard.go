@@ -147,5 +147,5 @@ func signedFigure(f eval.Figure) string {
 	if !f.Defined() {
 		return "–"
 	}
-	return fmt.Sprintf("%+.2f", float64(f))
+	return fmt.Sprintf("%+.3f", float64(f))
 }
