@@ -89,7 +89,8 @@ func (p *policy) window(t testing.TB, m *monitor.Monitor, each int) monitor.Wind
 // whatever their replies to one prompt have in common and however many there are.
 func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
 	references, windows := 50, 24
-	if testing.Short() {
+	few := testing.Short() || raceDetector // which makes this 16 times as slow
+	if few {
 		references = 12
 	}
 	for i, c := range []struct {
@@ -136,7 +137,7 @@ func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
 				t.Errorf("false alarms in %.4f ± %.4f of windows, asked for %v", got, se, c.rate)
 			}
 			for _, name := range monitor.Names() {
-				if by[name] == 0 && c.of <= c.each && !testing.Short() {
+				if by[name] == 0 && c.of <= c.each && !few {
 					t.Errorf("%s never rings by chance: its threshold is out of reach", name)
 				}
 			}

@@ -80,13 +80,15 @@ func send(t *testing.T, url string, n, windows int, reply func(i int) string) ma
 	if code, object, _ := call(t, "POST", url+"/v1/score", string(body)); code != http.StatusOK {
 		t.Fatalf("%d: %v", code, object)
 	}
-	for range 2000 {
+	// Thresholds are drawn for the first window, which takes a while under the race
+	// detector.
+	for range 6000 {
 		_, object, _ := call(t, "GET", url+"/v1/monitor", "")
 		m := object["models"].([]any)[0].(map[string]any)
 		if m["monitored"] != true || number(t, m, "windows") >= float64(windows) {
 			return m
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("%d windows were never tested", windows)
 	return nil
