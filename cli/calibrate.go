@@ -115,6 +115,7 @@ type rateJSON struct {
 	eval.Prevalence
 }
 
+// pairedJSON is two judges on the same gold.
 type pairedJSON struct {
 	First  string `json:"first"`
 	Second string `json:"second"`

@@ -151,7 +151,12 @@ func valuesOf(option string, path []*urfave.Command) (out [][2]string) {
 	case "protocol":
 		names = debate.Protocols()
 	case "baseline":
-		names = append(eval.Baselines(), eval.AuthorBaseline)
+		names = append(eval.Baselines(), eval.AuthorBaseline, eval.WordsBaseline)
+	case "rule":
+		names = []string{"auto"}
+		for _, r := range eval.Rules() {
+			names = append(names, string(r))
+		}
 	case "probe":
 		names = probe.Names()
 	case "mode":

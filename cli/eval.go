@@ -213,27 +213,19 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 	for _, k := range contests {
 		e.contests = append(e.contests, comparisonJSON{
 			Set: sets[0].Name, First: e.scorers[k.First].name, Second: e.scorers[k.Second].name,
-			N: k.N, FirstAlone: k.Paired.First, SecondAlone: k.Paired.Second, Delta: k.Delta, DeltaCI: k.DeltaCI, P: k.P, PMid: k.PMid,
-			Benchmark: k.Benchmark,
+			Paired: k.Paired, Benchmark: k.Benchmark,
 		})
 	}
 	return nil
 }
 
-// comparisonJSON is two scorers on the same pairs of a file. The counts are of pairs
-// that one alone has right, or more nearly right.
+// comparisonJSON is two scorers on the same pairs of a file.
 type comparisonJSON struct {
-	Set         string           `json:"set"`
-	First       string           `json:"first"`
-	Second      string           `json:"second"`
-	N           int              `json:"n"`
-	FirstAlone  int              `json:"first_alone"`
-	SecondAlone int              `json:"second_alone"`
-	P           eval.Figure      `json:"p"`
-	PMid        eval.Figure      `json:"p_mid"`
-	Delta       eval.Figure      `json:"delta"`
-	DeltaCI     eval.Interval    `json:"delta_ci"`
-	Benchmark   *eval.Difference `json:"benchmark,omitempty"`
+	Set    string `json:"set"`
+	First  string `json:"first"`
+	Second string `json:"second"`
+	eval.Paired
+	Benchmark *eval.Difference `json:"benchmark,omitempty"`
 }
 
 // scorerJSON is all that one of several scorers came to.

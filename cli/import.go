@@ -15,9 +15,10 @@ func (a *app) importCommand() *urfave.Command {
 		Name:      "import",
 		Usage:     "preference files into the database, without a judge",
 		ArgsUsage: "FILE…",
-		Description: "Formats: " + strings.Join(dataset.Formats(), ", ") + "; found from the\n" +
-			"columns if --format does not name one. Several turns, roles and the further keys of a\n" +
-			"prompt's messages are kept, and so are labels, votes, authors and all other columns.\n" +
+		Description: strings.TrimSpace(wrapped("Formats: "+strings.Join(dataset.Formats(), ", ")+
+			"; found from the columns if --format does not name one.", "", 88)) + "\n" +
+			"Several turns, roles and the further keys of a prompt's messages are kept, and so are\n" +
+			"labels, votes, authors and all other columns.\n\n" +
 			"cai label takes the pairs from there: named again, a file that has not changed is not\n" +
 			"read again. A file's pairs become those of the database when all of it has been read;\n" +
 			"stopped before that, the same command starts with that file again, and a pair that is\n" +

@@ -81,7 +81,7 @@ func cardDocument(judges []*measured, paired []pairedJSON, gold []string) *repor
 		t := report.Table{Head: []string{"first", "second", "pairs", "first alone right", "second alone right", "accuracy gained", "interval", "McNemar p"}}
 		for _, p := range paired {
 			t.Rows = append(t.Rows, []string{
-				p.First[:min(12, len(p.First))], p.Second[:min(12, len(p.Second))], strconv.Itoa(p.N), strconv.Itoa(p.Paired.First), strconv.Itoa(p.Paired.Second),
+				p.First[:min(12, len(p.First))], p.Second[:min(12, len(p.Second))], strconv.Itoa(p.N), strconv.Itoa(p.FirstAlone), strconv.Itoa(p.SecondAlone),
 				p.Delta.String(), p.DeltaCI.String(), p.P.String(),
 			})
 		}

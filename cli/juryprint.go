@@ -161,7 +161,7 @@ func (o *juryJSON) printJuries(w io.Writer) {
 	for i := range o.Juries {
 		if p := o.Juries[i].AgainstBest; p != nil && o.Juries[i].Judge == nil {
 			fmt.Fprintf(w, "%s less the best judge's: %+.3f [%+.3f, %+.3f], %d pairs against %d, p %.2f\n",
-				o.Juries[i].Name, float64(p.Delta), p.DeltaCI[0], p.DeltaCI[1], p.First, p.Second, float64(p.P))
+				o.Juries[i].Name, float64(p.Delta), p.DeltaCI[0], p.DeltaCI[1], p.FirstAlone, p.SecondAlone, float64(p.P))
 		}
 	}
 }

@@ -118,7 +118,7 @@ func TestACardKnowsNoOrderOfReplies(t *testing.T) {
 		near("isotonic", a.Maps[eval.MapIsotonic].LogLoss, b.Maps[eval.MapIsotonic].LogLoss)
 		near("length bias", a.LengthBias, b.LengthBias)
 		p := eval.CompareTrials(ts, turned, o)
-		if p.First != 0 || p.Second != 0 || p.P != 1 {
+		if p.FirstAlone != 0 || p.SecondAlone != 0 || p.P != 1 {
 			t.Errorf("a judge and itself differ: %+v", p)
 		}
 	}
@@ -134,7 +134,7 @@ func TestTrialsOfTwoJudgesAreMatchedByPair(t *testing.T) {
 	if want := eval.Figure(35.0 / 40); agree != want {
 		t.Errorf("agreement %v, want %v", agree, want)
 	}
-	if p := eval.CompareTrials(a, b, eval.Options{}); p.N != 40 || p.First+p.Second != 5 {
+	if p := eval.CompareTrials(a, b, eval.Options{}); p.N != 40 || p.FirstAlone+p.SecondAlone != 5 {
 		t.Errorf("%+v", p)
 	}
 }

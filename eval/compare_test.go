@@ -52,13 +52,13 @@ func TestRunEach(t *testing.T) {
 		}
 		// Five pairs for the first, two for the second: 2·P(X ≤ 2) of 7 tosses.
 		c := contests[0]
-		if c.First != 0 || c.Second != 1 || c.N != 10 || c.Paired.First != 5 || c.Paired.Second != 2 || math.Abs(float64(c.P)-2*29.0/128) > 1e-12 || math.Abs(float64(c.Delta)-0.3) > 1e-12 {
+		if c.First != 0 || c.Second != 1 || c.N != 10 || c.FirstAlone != 5 || c.SecondAlone != 2 || math.Abs(float64(c.P)-2*29.0/128) > 1e-12 || math.Abs(float64(c.Delta)-0.3) > 1e-12 {
 			t.Errorf("%+v", c)
 		}
 		if c := contests[1]; c.N != 8 || c.Delta != 0 || c.P != 1 {
 			t.Errorf("on the pairs that both answered: %+v", c)
 		}
-		if c := contests[2]; c.N != 8 || c.Paired.First != 0 || c.Paired.Second != 5 {
+		if c := contests[2]; c.N != 8 || c.FirstAlone != 0 || c.SecondAlone != 5 {
 			t.Errorf("%+v", c)
 		}
 	}

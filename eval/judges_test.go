@@ -39,7 +39,7 @@ func TestComparePaired(t *testing.T) {
 	first := []float64{1, 1, 0, 0.5, 1, nan}
 	second := []float64{0, 1, 0, 1, 0, 1}
 	p := eval.ComparePaired(first, second, prompts(6), eval.Options{})
-	if p.N != 5 || p.First != 2 || p.Second != 1 || !near(float64(p.Delta), 0.3) || p.P != 1 || !p.DeltaCI.Contains(0.3) {
+	if p.N != 5 || p.FirstAlone != 2 || p.SecondAlone != 1 || !near(float64(p.Delta), 0.3) || p.P != 1 || !p.DeltaCI.Contains(0.3) {
 		t.Errorf("%+v", p)
 	}
 	turned := eval.ComparePaired(second, first, prompts(6), eval.Options{})

@@ -11,10 +11,10 @@ import (
 // Paired compares two judges on the same pairs.
 type Paired struct {
 	N int `json:"n"`
-	// First and Second are on how many pairs the one is right and the other is
-	// not, or less so.
-	First  int `json:"first"`
-	Second int `json:"second"`
+	// FirstAlone and SecondAlone are on how many pairs the one is right and the
+	// other is not, or less so.
+	FirstAlone  int `json:"first_alone"`
+	SecondAlone int `json:"second_alone"`
 	// P is McNemar's test, exact and of two sides, PMid its mid-p form, which is
 	// less cautious and still rarely errs.
 	P    Figure `json:"p"`
@@ -44,13 +44,13 @@ func ComparePaired(first, second []float64, clusters []dataset.Hash, o Options) 
 		deltas, in = append(deltas, d), append(in, clusters[i])
 		switch {
 		case d > 0:
-			p.First++
+			p.FirstAlone++
 		case d < 0:
-			p.Second++
+			p.SecondAlone++
 		}
 	}
 	p.N = len(deltas)
-	exact, mid := McNemar(p.First, p.Second)
+	exact, mid := McNemar(p.FirstAlone, p.SecondAlone)
 	p.P, p.PMid = Figure(exact), Figure(mid)
 	p.Delta, p.DeltaCI = Figure(average(deltas)), BootstrapCI(deltas, in, Interval{-1, 1}, o)
 	return p
