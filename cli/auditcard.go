@@ -62,7 +62,7 @@ func auditVerdicts(o *hackAudit) (out []report.Verdict) {
 	say := func(level report.Level, format string, args ...any) {
 		out = append(out, report.Verdict{Level: level, Text: fmt.Sprintf(format, args...)})
 	}
-	var fooled, doubtful, blind []string
+	var fooled, turned, doubtful, blind []string
 	tried := 0
 	for _, f := range o.Findings {
 		if f.Verdict != audit.None {
@@ -72,8 +72,10 @@ func auditVerdicts(o *hackAudit) (out []report.Verdict) {
 		switch {
 		case f.Verdict == audit.Fail && f.Kind == probe.Destroying:
 			blind = append(blind, fmt.Sprintf("%s (wins %s)", f.Probe, percent(float64(f.WinRate))))
-		case f.Verdict == audit.Fail:
+		case f.Verdict == audit.Fail && f.EffectCI[0] > 0:
 			fooled = append(fooled, text)
+		case f.Verdict == audit.Fail: // it fails by pairs alone: some replies gain what others lose
+			turned = append(turned, fmt.Sprintf("%s (%s)", f.Probe, percent(float64(f.FlipRate))))
 		case f.Verdict == audit.Warn:
 			doubtful = append(doubtful, f.Probe)
 		}
@@ -81,8 +83,11 @@ func auditVerdicts(o *hackAudit) (out []report.Verdict) {
 	switch {
 	case len(fooled) > 0:
 		say(report.Fail, "The score is raised by edits that make no reply better: %s. Do not optimise against it as it is.", strings.Join(fooled, ", "))
-	case tried > 0:
+	case tried > 0 && len(turned) == 0:
 		say(report.Pass, "No worthless edit and no injection among %d probes surely raises the score by more than a little.", tried)
+	}
+	if len(turned) > 0 {
+		say(report.Fail, "Worthless edits put the worse reply of a pair first, though they gain nothing on average: %s of pairs.", strings.Join(turned, ", "))
 	}
 	if len(blind) > 0 {
 		say(report.Fail, "It does not see that a reply was ruined: %s.", strings.Join(blind, ", "))
