@@ -265,12 +265,26 @@ func decompose(rows []*observation) decomposition {
 		lg := func(x int) float64 { g, _ := math.Lgamma(float64(x) + 1); return g }
 		w[s] = math.Exp(lg(s) + lg(m-1-s) - lg(m))
 	}
-	for a, j := range in {
-		for s := range r2 {
-			if s>>a&1 == 0 {
-				d.share[j] += w[bits.OnesCount(uint(s))] * (r2[s|1<<a] - r2[s])
-			}
+	// A feature's share is Σ w(|S|−1)·R²(S) over the subsets with it, less Σ w(|S|)·R²(S)
+	// over those without, which is the sum over all less that over those with it. What
+	// is summed over those with the last feature is folded onto those without it.
+	g, without := make([]float64, len(r2)), 0.0
+	for s, r := range r2 {
+		if size := bits.OnesCount(uint(s)); size < m {
+			without += w[size] * r
+			g[s] = w[size] * r
 		}
+		if size := bits.OnesCount(uint(s)); size > 0 {
+			g[s] += w[size-1] * r
+		}
+	}
+	for a := m - 1; a >= 0; a-- {
+		half, sum := 1<<a, 0.0
+		for s := half; s < 2*half; s++ {
+			sum += g[s]
+			g[s-half] += g[s]
+		}
+		d.share[in[a]] = sum - without
 	}
 	beta := solve(corr, with)
 	for a, j := range in {

@@ -5,8 +5,8 @@
 #   scripts/test.sh STEP …       some: build, lint, unit, race, fuzz
 #   scripts/test.sh fmt          formats the code
 #
-# race needs a real Ollama: one is found, or built and started, and a small model
-# is fetched into it, by scripts/ollama.sh. If that cannot be done the step
+# race needs a real Ollama: one is found, or built and started, and two small models
+# are fetched into it, by scripts/ollama.sh. If that cannot be done the step
 # fails; it never skips.
 #
 # FUZZTIME    how long each fuzz target runs (default 5s)
@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.1
 gofumpt=mvdan.cc/gofumpt@v0.12.0
-model=smollm2:135m
+models=(smollm2:135m all-minilm) # one that chats and one that embeds
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -50,7 +50,7 @@ step_race() {
     vars=$(scripts/ollama.sh start)
     eval "$vars"
     if [ "$CAI_OLLAMA_STARTED" = 1 ]; then trap 'scripts/ollama.sh stop' EXIT; fi
-    scripts/ollama.sh model "$model"
+    scripts/ollama.sh model "${models[@]}"
     CAI_TEST_OLLAMA=$OLLAMA_HOST go test -race -timeout 25m ./...
     if [ "$CAI_OLLAMA_STARTED" = 1 ]; then scripts/ollama.sh stop; trap - EXIT; fi
 }
