@@ -9,7 +9,9 @@
 # are fetched into it, by scripts/ollama.sh. If that cannot be done the step
 # fails; it never skips.
 #
-# FUZZTIME    how long each fuzz target runs (default 5s)
+# FUZZTIME      how long each fuzz target runs (default 5s)
+# RAPID_CHECKS  cases of each property under the race detector (default 50; go test
+#               by itself takes 100)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -51,7 +53,7 @@ step_race() {
     eval "$vars"
     if [ "$CAI_OLLAMA_STARTED" = 1 ]; then trap 'scripts/ollama.sh stop' EXIT; fi
     scripts/ollama.sh model "${models[@]}"
-    CAI_TEST_OLLAMA=$OLLAMA_HOST go test -race -timeout 25m ./...
+    CAI_TEST_OLLAMA=$OLLAMA_HOST RAPID_CHECKS=${RAPID_CHECKS:-50} go test -race -timeout 35m ./...
     if [ "$CAI_OLLAMA_STARTED" = 1 ]; then scripts/ollama.sh stop; trap - EXIT; fi
 }
 
