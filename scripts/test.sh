@@ -60,6 +60,7 @@ step_race() {
 # fuzz runs each fuzz target for a short while.
 step_fuzz() {
     local targets file name log=bin/fuzz.log
+    mkdir -p bin
     targets=$(git grep -oE '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go') || { echo "no fuzz target" >&2; return 1; }
     while IFS=: read -r file name; do
         name=${name#func }
