@@ -168,7 +168,7 @@ func valuesOf(option string, path []*urfave.Command) (out [][2]string) {
 	case "features":
 		names = []string{rm.FeatureHash, rm.FeatureStyle, rm.FeatureChars}
 	case "head":
-		names = []string{rm.HeadLinear, rm.HeadMLP, rm.HeadPrinciples, rm.HeadStack, rm.HeadAuto}
+		names = rm.Heads()
 	}
 	for _, n := range names {
 		out = append(out, [2]string{n, ""})

@@ -91,13 +91,5 @@ func (a *app) writeDatasetCard(c *urfave.Context, r *reading, n int) error {
 				kept.Method, kept.Created.Format("2006-01-02"), kept.N, strings.Join(kept.Gold, ", "), used)
 		}
 	}
-	f, err := dataset.Create(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Write(handover.DatasetCard(&l)); err != nil {
-		return err
-	}
-	return f.Commit()
+	return writeWhole(file, handover.DatasetCard(&l))
 }

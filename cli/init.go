@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 
 	urfave "github.com/urfave/cli/v2"
-
-	"cai/dataset"
 )
 
 func (a *app) initCommand() *urfave.Command {
@@ -36,15 +34,7 @@ func (a *app) runInit(c *urfave.Context) error {
 	if _, err := os.Lstat(path); err == nil {
 		return hinted(fmt.Errorf("%s is already there: left as it is", path), "cai constitution diff shows how it differs from another")
 	}
-	f, err := dataset.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Write(a.Principles); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := f.Commit(); err != nil {
+	if err := writeWhole(path, a.Principles); err != nil {
 		return err
 	}
 	if c.Bool("json") {

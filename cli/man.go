@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
-
-	"cai/dataset"
 )
 
 func (a *app) manCommand() *urfave.Command {
@@ -37,7 +35,7 @@ func (a *app) runMan(c *urfave.Context) error {
 			return err
 		}
 		for _, p := range pages {
-			if err := writeWhole(filepath.Join(dir, p.name()+".1"), p.roff(c.App)); err != nil {
+			if err := writeWhole(filepath.Join(dir, p.name()+".1"), []byte(p.roff(c.App))); err != nil {
 				return err
 			}
 		}
@@ -52,19 +50,6 @@ func (a *app) runMan(c *urfave.Context) error {
 		}
 	}
 	return hinted(usagef("no command %q", strings.Join(c.Args().Slice(), " ")), "commands: %s", strings.Join(commandNames(c.App.Commands), ", "))
-}
-
-// writeWhole writes a file as a whole or not at all.
-func writeWhole(path, text string) error {
-	f, err := dataset.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := io.WriteString(f, text); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return f.Commit()
 }
 
 // manPage is the page of a command, or of the program.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 
 	urfave "github.com/urfave/cli/v2"
@@ -47,4 +48,17 @@ func (o *output) close() {
 	if o.file != nil {
 		o.file.Close()
 	}
+}
+
+// writeWhole writes a file as a whole or not at all.
+func writeWhole(path string, data []byte) error {
+	f, err := dataset.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Commit()
 }
