@@ -34,15 +34,6 @@ func TestDistributionMergesSpellings(t *testing.T) {
 	}
 }
 
-func TestDistributionBoundsWhatIsNotListed(t *testing.T) {
-	r := reply("X", llm.Alternative{Text: "A", Logprob: -0.1}, llm.Alternative{Text: "C", Logprob: -3})
-	r.Tokens[0].Logprob = -9 // drawn, though it is not among the likely ones
-	d, err := r.Distribution("A", "B")
-	if err != nil || !d.Censored || d.LogProb[1] != -3 {
-		t.Errorf("%+v, %v: B is at most as likely as the least of the listed", d, err)
-	}
-}
-
 func TestDistributionWithoutLogprobs(t *testing.T) {
 	for _, r := range []*llm.Reply{{Text: "A"}, {Tokens: []llm.Token{{}}}} {
 		if _, err := r.Distribution("A", "B"); llm.KindOf(err) != llm.KindNoLogprobs {
@@ -81,7 +72,6 @@ func TestDistributionProperties(t *testing.T) {
 		if swapped.LogProb[0] != d.LogProb[1] || swapped.LogProb[1] != d.LogProb[0] {
 			t.Fatalf("swapped options: %v and %v", d, swapped)
 		}
-		rapid.Permutation(top).Draw(t, "order")
 		e, _ := reply(texts[0], rapid.Permutation(top).Draw(t, "order")...).Distribution("A", "B")
 		if math.Abs(e.LogProb[0]-d.LogProb[0]) > 1e-9 || math.Abs(e.LogProb[1]-d.LogProb[1]) > 1e-9 {
 			t.Fatalf("another order of the list: %v and %v", d, e)
@@ -98,6 +88,9 @@ func FuzzDistribution(f *testing.F) {
 			return // no server's JSON holds them, and what is above 0 is mended before
 		}
 		d, err := reply(first, llm.Alternative{Text: x, Logprob: p}, llm.Alternative{Text: y, Logprob: q}).Distribution("A", "B")
+		if llm.KindOf(err) == llm.KindOffFormat {
+			return // of no distribution
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

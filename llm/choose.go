@@ -3,8 +3,11 @@ package llm
 import (
 	"context"
 	"math"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // TopLogprobs is the most alternatives that servers list for a token.
@@ -27,34 +30,58 @@ type Choice struct {
 	Duration   time.Duration
 }
 
+const (
+	// fewTokens bound an answer that is read for the option behind marks, which
+	// may be those of a thought, and voteTokens one that is a vote.
+	fewTokens  = 8
+	voteTokens = 4
+)
+
 // Choose puts a question that one of the options, each a single token, answers.
 //
 // With votes 0 it makes one call for one token and reads the token's
-// log-probabilities. For servers that give none, votes samples that many
-// answers at temperature 1 and states the posterior mean of each option's share
-// under Jeffreys' prior, (n + ½)/(N + k/2) for k options; coverage is then the
-// share of answers that named an option.
+// log-probabilities. Where that is only a blank, a bracket or another mark, it
+// asks again for the few tokens behind it. For servers that give none, votes
+// samples that many answers at temperature 1 and states the posterior mean of
+// each option's share under Jeffreys' prior, (n + ½)/(N + k/2) for k options;
+// coverage is then the share of answers that named an option.
 func Choose(ctx context.Context, m Chatter, req Request, votes int, options ...string) (Choice, error) {
 	if votes > 0 {
 		return vote(ctx, m, req, votes, options)
 	}
 	req.MaxTokens = 1
 	req.TopLogprobs = TopLogprobs
-	r, err := m.Chat(ctx, req)
-	if err != nil {
-		return Choice{}, err
+	var c Choice
+	read := func() (*Reply, error) {
+		r, err := m.Chat(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		c.Calls++
+		c.Duration += r.Duration
+		c.PromptTokens, c.PromptTime = r.PromptTokens, r.PromptTime
+		c.Distribution, err = r.Distribution(options...)
+		if text := strings.TrimSpace(r.Text); wordless(c.First) && text != "" {
+			c.First = text
+		}
+		return r, err
 	}
-	d, err := r.Distribution(options...)
-	return Choice{Distribution: d, Calls: 1, PromptTokens: r.PromptTokens, PromptTime: r.PromptTime, Duration: r.Duration}, err
+	r, err := read()
+	if err == nil && c.Coverage < 0.5 && r.Truncated && wordless(r.Text) {
+		req.MaxTokens = fewTokens
+		_, err = read()
+	}
+	return c, err
 }
 
 func vote(ctx context.Context, m Chatter, req Request, votes int, options []string) (Choice, error) {
 	c := Choice{Distribution: Distribution{LogProb: make([]float64, len(options))}}
 	n := make([]float64, len(options))
-	var total float64
+	var named float64
+	other := map[string]int{}
 	req.Temperature = 1
 	req.Plain = true // a repeat penalty would weigh on the letters that the question names
-	req.MaxTokens = 4
+	req.MaxTokens = voteTokens
 	seed := req.Seed
 	for v := range votes {
 		req.Seed = seed + v
@@ -68,17 +95,56 @@ func vote(ctx context.Context, m Chatter, req Request, votes int, options []stri
 		}
 		c.Duration += r.Duration
 		c.PromptTokens, c.PromptTime = r.PromptTokens, r.PromptTime
-		first, _, _ := strings.Cut(strings.TrimSpace(r.Text), " ")
-		for i, o := range options {
-			if spells(first, o) {
-				n[i]++
-				total++
+		i := namedIn(r.Text, options)
+		if i < 0 {
+			begin := strings.TrimSpace(r.Text)
+			if other[begin]++; other[begin] > other[c.First] || c.First == "" {
+				c.First = begin
 			}
+			continue
 		}
+		n[i]++
+		named++
 	}
 	for i := range n {
-		c.LogProb[i] = math.Log((n[i] + 0.5) / (total + float64(len(options))/2))
+		c.LogProb[i] = math.Log((n[i] + 0.5) / (named + float64(len(options))/2))
 	}
-	c.Coverage = total / float64(votes)
+	c.Coverage = named / float64(votes)
 	return c, nil
 }
+
+var (
+	// lead is what models write before the option that they were asked for alone.
+	lead = regexp.MustCompile(`(?i)^(?:(?:the|my)\s+)?(?:(?:final|best|better|correct)\s+)?(?:answer|reply|response|option|choice|level|score|grade)\b(?:\s+is\b)?[^\pL\pN]*`)
+	// word is the first run of letters and digits, and what stands behind it. Han
+	// and other scripts without blanks may follow it at once.
+	word = regexp.MustCompile(`(?s)^[^\pL\pN]*((?:[\p{Latin}\p{Greek}\p{Cyrillic}\pM\pN])+|\pL)(.*)`)
+	// more makes a number of a digit (4.5, 1-2, 10 %), or repeats the question (A
+	// or B).
+	more = regexp.MustCompile(`(?i)^(?:[.,–-]\pN|\s*%|[^\pL\pN]+or\b)`)
+	// also names a second option.
+	also = regexp.MustCompile(`(?i)^[^\pL\pN&+/]*(?:and\b|[&+/])[^\pL\pN]*([\pL\pN]+)`)
+)
+
+// namedIn gives the option that an answer names: its first word, whatever marks
+// stand around it, or the one behind "Answer:" and the like. It is −1 where that
+// is none of them or not alone.
+func namedIn(answer string, options []string) int {
+	among := func(s string) int {
+		return slices.IndexFunc(options, func(o string) bool { return strings.EqualFold(o, s) })
+	}
+	answer = lead.ReplaceAllString(strings.TrimLeftFunc(answer, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), "")
+	m := word.FindStringSubmatch(answer)
+	if m == nil || more.MatchString(m[2]) {
+		return -1
+	}
+	i := among(m[1])
+	if a := also.FindStringSubmatch(m[2]); a != nil && among(a[1]) >= 0 && among(a[1]) != i && !isNumber(m[1]) {
+		return -1
+	}
+	return i
+}
+
+// isNumber tells that an option is one of several levels, where 4/5 is the
+// fourth of five.
+func isNumber(s string) bool { return s[0] >= '0' && s[0] <= '9' }

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,9 @@ type Config struct {
 	// OnRetry, if set, is told about each retry before it waits. It may be
 	// called from several goroutines at once.
 	OnRetry func(err error, wait time.Duration)
+	// OnNotice, if set, is told once of each thing that is asked otherwise because
+	// the server does not take it, by one goroutine at a time.
+	OnNotice func(text string)
 	// First is how long to wait for the first byte of an answer, Stall how long
 	// between any two, Patience how long the pauses before retries may take
 	// together; 0 are the defaults. Once a server's ways are known, ten times
@@ -61,11 +65,12 @@ type Client struct {
 
 // shared is what the clients of one model have in common.
 type shared struct {
-	backend backend
-	model   string // as shown
-	options map[string]any
-	onRetry func(error, time.Duration)
-	http    *watchedTransport
+	backend  backend
+	model    string // as shown
+	options  map[string]any
+	onRetry  func(error, time.Duration)
+	onNotice func(string)
+	http     *watchedTransport
 
 	first, stall, patience, least time.Duration
 
@@ -78,10 +83,11 @@ type shared struct {
 
 // facts are what a server says about a model.
 type facts struct {
-	context  int // tokens, 0 unknown
-	thinks   bool
-	mustHave bool // thinking cannot be switched off
-	chatOnly bool // the server says what the model can do, and embeddings are not among it
+	context    int // tokens, 0 unknown
+	thinks     bool
+	mustHave   bool // thinking cannot be switched off
+	recognised bool // the server said what its protocol says
+	chatOnly   bool // the server says what the model can do, and embeddings are not among it
 }
 
 // backend speaks one protocol. Its errors are [Error] or whatever the network
@@ -105,7 +111,7 @@ func Open(c Config) (*Client, error) {
 		return nil, err
 	}
 	cl := &Client{shared: &shared{
-		model: name, options: options, onRetry: c.OnRetry,
+		model: name, options: options, onRetry: c.OnRetry, onNotice: c.OnNotice,
 		first: c.First, stall: c.Stall, patience: c.Patience, least: c.Least,
 		http: newTransport(), asking: make(chan struct{}, 1),
 	}}
@@ -222,8 +228,9 @@ func (c *Client) Chat(ctx context.Context, r Request) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	said := func(string) {}
 	if r.OnText != nil {
-		r.OnText = repeatOnce(r.OnText)
+		r.OnText, said = withoutThoughts(repeatOnce(r.OnText))
 	}
 	size, late := 0, 0
 	for _, m := range r.Messages {
@@ -252,6 +259,7 @@ func (c *Client) Chat(ctx context.Context, r Request) (*Reply, error) {
 		if err := c.verify(reply, r, f); err != nil {
 			return reply, err
 		}
+		said(reply.Text)
 		return reply, c.believe(ctx, s)
 	})
 }
@@ -273,37 +281,42 @@ func check(r Request) error {
 	return nil
 }
 
-// verify turns answers that are of no use into typed errors.
+// verify takes the thoughts off an answer and turns those that are of no use into
+// typed errors.
 func (c *Client) verify(reply *Reply, r Request, f facts) error {
-	for i := range reply.Tokens {
-		mend(&reply.Tokens[i])
-	}
-	if reply.Thinking != "" || f.mustHave {
-		reply.Tokens = align(reply.Tokens, reply.Text)
+	text := reply.Text
+	if err := reply.settle(f.mustHave); err != nil {
+		switch {
+		case r.MaxTokens <= fewTokens:
+			begin := []rune(strings.TrimSpace(cmp.Or(text, reply.Thinking)))
+			err.Err = fmt.Errorf("the model begins its answer with a thought (%s), where the answer's first token was asked for", clip(string(begin[:min(len(begin), 40)])))
+		case r.ThinkTokens > 0:
+			err.Hint = fmt.Sprintf("allow its thoughts more than %d tokens with --think-tokens", r.ThinkTokens)
+		}
+		return err
 	}
 	switch {
-	case strings.TrimSpace(reply.Text) == "" && reply.Thinking != "":
-		hint := "use a model that does not think, or one whose thinking can be switched off"
-		if r.ThinkTokens > 0 {
-			hint = fmt.Sprintf("allow its thoughts more than %d tokens with --think-tokens", r.ThinkTokens)
-		}
-		return &Error{
-			Kind: KindThinking,
-			Err:  fmt.Errorf("the model spent its %d tokens on thinking and gave no answer", reply.OutputTokens),
-			Hint: hint,
-		}
 	case strings.TrimSpace(reply.Text) == "" && len(reply.Tokens) == 0:
 		return &Error{
 			Kind: KindEmpty,
 			Hint: "if every reply is empty, the model may lack a chat template (`ollama show --template " + c.model + "`) or be a base model",
 		}
-	case r.TopLogprobs > 0 && (len(reply.Tokens) == 0 || len(reply.Tokens[0].Top) == 0):
-		return &Error{
-			Kind: KindNoLogprobs,
-			Hint: "Ollama gives log-probabilities from version 0.12.11 on; for servers that have none, sample answers with --mode vote",
-		}
+	case r.TopLogprobs > 0 && unreadable(reply.Tokens):
+		err := noLogprobs()
+		err.Err = fmt.Errorf("the server gave no log-probabilities that can be read: its tokens have numbers (%s) in place of texts", clip(reply.Tokens[0].Text))
+		err.Hint = "start vLLM without --return-tokens-as-token-ids, or sample answers with --mode vote"
+		return err
+	case r.TopLogprobs > 0 && !slices.ContainsFunc(reply.Tokens, func(t Token) bool { l := t.list(); return l.some }):
+		return noLogprobs()
 	}
 	return nil
+}
+
+func noLogprobs() *Error {
+	return &Error{
+		Kind: KindNoLogprobs,
+		Hint: "Ollama gives log-probabilities from version 0.12.11 on; for servers that have none, sample answers with --mode vote",
+	}
 }
 
 // repeatOnce keeps a listener from hearing the same words twice when an answer

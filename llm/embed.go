@@ -271,9 +271,16 @@ type openAIEmbeddings struct {
 
 func (o *openAI) embed(ctx context.Context, h *url.URL, texts []string) ([][]float32, error) {
 	at := h.JoinPath("embeddings")
-	resp, err := o.do(ctx, http.MethodPost, at, map[string]any{"model": o.model, "input": texts, "encoding_format": "float"})
+	body := map[string]any{"model": o.model, "input": texts, "encoding_format": "float"}
+	if !o.taken.has("encoding_format") {
+		delete(body, "encoding_format")
+	}
+	resp, err := o.do(ctx, http.MethodPost, at, body)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
+			if e.Kind == KindRequest && o.taken.refused(e.said, body, nil) {
+				return o.embed(ctx, h, texts)
+			}
 			if strings.Contains(e.Hint, "/chat/completions") {
 				e.Hint = "check the URL in the model's name: " + Redact(at) + " is asked"
 			}
@@ -288,6 +295,9 @@ func (o *openAI) embed(ctx context.Context, h *url.URL, texts []string) ([][]flo
 	}
 	off := func(err error) error {
 		return &Error{Kind: KindOffFormat, Err: fmt.Errorf("the server's answer is not what the protocol says: %w", err), fatal: isSyntax(err), Hint: "check the URL in the model's name"}
+	}
+	if isPage(data) {
+		return nil, o.page(data)
 	}
 	var list openAIEmbeddings
 	if err := json.Unmarshal(data, &list); err != nil {

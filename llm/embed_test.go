@@ -122,7 +122,7 @@ func TestEmbedFaultsAreTyped(t *testing.T) {
 		{fakeollama.FaultReset, llm.KindServer, 4, false},
 		{fakeollama.FaultCut, llm.KindServer, 4, false},
 		{fakeollama.FaultGarbage, llm.KindOffFormat, 1, true},
-		{fakeollama.FaultMalformed, llm.KindOffFormat, 1, true},
+		{fakeollama.FaultMalformed, llm.KindOffFormat, 4, false}, // of a server that said who it is
 		{fakeollama.FaultEmpty, llm.KindOffFormat, 1, false},
 		{fakeollama.FaultFewer, llm.KindOffFormat, 1, false},
 		{fakeollama.FaultNaN, llm.KindOffFormat, 1, false},

@@ -14,7 +14,7 @@ type Kind string
 const (
 	KindContext      Kind = "context_too_long" // prompt, or prompt and answer, exceed the context length
 	KindEmpty        Kind = "empty_reply"      // the model ended its turn at once
-	KindThinking     Kind = "thinking_budget"  // thinking used up the tokens, no answer came
+	KindThinking     Kind = "thinking_budget"  // the tokens went into thoughts, no answer came
 	KindNoLogprobs   Kind = "no_logprobs"      // log-probabilities were asked for and not given
 	KindBusy         Kind = "server_busy"      // the server's queue is full or its rate limit reached
 	KindModelMissing Kind = "model_missing"
@@ -24,6 +24,7 @@ const (
 	KindServer       Kind = "server_error"
 	KindTimeout      Kind = "timeout"     // the server stopped sending
 	KindTruncated    Kind = "truncated"   // for callers to whom a cut-off answer is of no use
+	KindStopped      Kind = "stopped"     // something else ended the answer: a filter, a call of a tool
 	KindRequest      Kind = "bad_request" // the server refuses the request as it is
 	KindOffFormat    Kind = "off_format"  // the answer, or the server's response, cannot be read
 )
@@ -42,6 +43,7 @@ var says = map[Kind]string{
 	KindServer:       "the server failed",
 	KindTimeout:      "the server stopped answering",
 	KindTruncated:    "the token limit cut the answer off",
+	KindStopped:      "the server ended the answer",
 	KindRequest:      "the server refused the request",
 	KindOffFormat:    "the answer is not in the form that was asked for",
 }
@@ -69,6 +71,8 @@ type Error struct {
 	retry bool          // worth asking again by itself
 	wait  time.Duration // how long the server asked to wait before, 0 if it did not
 	fatal bool          // every call of the job would fail alike
+	page  bool          // a web page came where an answer belongs
+	said  string        // what a server said that refused, with the names of parameters
 }
 
 func (e *Error) Error() string {

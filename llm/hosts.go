@@ -145,9 +145,12 @@ func (c *Client) Forget() {
 	}
 }
 
-// mixed are errors of a server that answered well before and may do so again.
-func mixed(s *server, e *Error) {
-	if e.Kind == KindOffFormat && e.fatal && s.chatted.Load() {
+// mixed are errors of a server that is what it should be and may answer well
+// again: one that chatted before, or has at least said what its protocol says and
+// does not answer with a web page now.
+func (c *Client) mixed(s *server, e *Error) {
+	f := c.facts.Load()
+	if e.Kind == KindOffFormat && e.fatal && (s.chatted.Load() || !e.page && f != nil && f.recognised) {
 		e.fatal, e.retry, e.Hint = false, true, ""
 		if e.Err == nil {
 			e.Err = errors.New("the server's answer cannot be read")

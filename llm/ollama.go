@@ -2,7 +2,6 @@ package llm
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,12 +28,14 @@ type ollama struct {
 	c     *Client
 	model string
 
+	taken taken
+
 	mu   sync.Mutex
 	held map[*url.URL]bool // hosts that were told to keep the model
 }
 
 func newOllama(c *Client, name string) *ollama {
-	return &ollama{c: c, model: name, held: map[*url.URL]bool{}}
+	return &ollama{c: c, model: name, held: map[*url.URL]bool{}, taken: taken{tell: c.onNotice}}
 }
 
 func (o *ollama) name() string { return "ollama" }
@@ -65,7 +66,23 @@ func (o *ollama) request(r Request) *api.ChatRequest {
 }
 
 func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Reply, error) {
+	for {
+		n, ok := o.taken.logprobs(r.TopLogprobs)
+		if !ok && r.TopLogprobs > 0 {
+			return nil, noLogprobs()
+		}
+		reply, err := o.ask(ctx, h, r, f, n)
+		if e, ok := errors.AsType[*Error](err); ok && r.TopLogprobs > 0 && e.Kind == KindRequest && o.taken.logprobsRefused(e.said, n) {
+			continue
+		}
+		return reply, err
+	}
+}
+
+// ask makes one call that asks for n of the log-probabilities that r wants.
+func (o *ollama) ask(ctx context.Context, h *url.URL, r Request, f facts, n int) (*Reply, error) {
 	req := o.request(r)
+	req.TopLogprobs = n
 	bound := req.Options["num_predict"].(int)
 	switch {
 	case f.mustHave:
@@ -91,12 +108,8 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	err := o.stream(ctx, h, req, func(p *chatLine) error {
 		text.WriteString(p.Message.Content)
 		thinking.WriteString(p.Message.Thinking)
-		for _, l := range p.Logprobs {
-			t := Token{Alternative: Alternative{Text: l.Token, Logprob: l.Logprob}}
-			for _, a := range l.TopLogprobs {
-				t.Top = append(t.Top, Alternative{Text: a.Token, Logprob: a.Logprob})
-			}
-			reply.Tokens = append(reply.Tokens, t)
+		for i := range p.Logprobs {
+			reply.Tokens = append(reply.Tokens, p.Logprobs[i].token())
 		}
 		if p.Message.Content != "" && r.OnText != nil {
 			r.OnText(p.Message.Content)
@@ -121,8 +134,10 @@ func (o *ollama) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	if by != "" && !sameModel(by, o.model) {
 		return nil, &Error{Kind: KindWrongModel, Err: fmt.Errorf("the model %q answered", clip(by)), retry: true}
 	}
+	if reply.Truncated, err = ended(reason); err != nil {
+		return nil, err
+	}
 	reply.Text, reply.Thinking = text.String(), thinking.String()
-	reply.Truncated = reason == "length"
 	return reply, o.fits(reply, bound, f)
 }
 
@@ -194,6 +209,7 @@ func (o *ollama) facts(ctx context.Context, h *url.URL) (facts, error) {
 	if err != nil {
 		return f, o.mistake(err)
 	}
+	f.recognised = true
 	f.chatOnly = len(s.Capabilities) > 0 && !slices.Contains(s.Capabilities, model.CapabilityEmbedding)
 	for _, c := range s.Capabilities {
 		f.thinks = f.thinks || c == model.CapabilityThinking
@@ -251,10 +267,24 @@ func (o *ollama) mistake(err error) *Error {
 	if _, ok := errors.AsType[api.AuthorizationError](err); ok {
 		return &Error{Kind: KindRequest, Err: errors.New("the server wants a user to sign in"), fatal: true, Hint: "sign in with `ollama signin`, or put user name and password into the address"}
 	}
-	if _, ok := errors.AsType[*json.SyntaxError](err); ok || strings.HasPrefix(strings.TrimSpace(err.Error()), "<") {
-		return &Error{Kind: KindOffFormat, Err: errors.New("what answers is not an Ollama server"), fatal: true, Hint: "check the address given with --host or OLLAMA_HOST"}
-	}
+	const hint = "check the address given with --host or OLLAMA_HOST"
 	s, ok := errors.AsType[api.StatusError](err)
+	sent := []byte(s.ErrorMessage)
+	if !ok { // the client library, or the scanner of lines, shows what it could not read
+		sent = []byte(strings.TrimPrefix(err.Error(), "invalid character '"))
+	}
+	switch {
+	case isPage(sent) && (!ok || s.StatusCode < http.StatusBadRequest):
+		return pageError(sent, "what answers", "an Ollama server", hint)
+	case isPage(sent):
+		s.ErrorMessage = pageStatus(s.StatusCode, sent).Error()
+	case isSyntax(err):
+		e := &Error{Kind: KindOffFormat, Err: errors.New("what answers is not an Ollama server"), fatal: true, Hint: hint}
+		if f := o.c.facts.Load(); f != nil && f.recognised {
+			e.Err = errors.New("the server's answer cannot be read")
+		}
+		return e
+	}
 	if !ok {
 		if _, ok := errors.AsType[*url.Error](err); ok {
 			return network(err)
@@ -273,7 +303,14 @@ func (o *ollama) mistake(err error) *Error {
 	if known := o.c.facts.Load(); known != nil {
 		f = *known
 	}
-	switch code := s.StatusCode; {
+	e := o.sorted(s.StatusCode, text, cause, f)
+	e.said = text
+	return e
+}
+
+// sorted makes an error of a status and what the server said with it.
+func (o *ollama) sorted(code int, text string, cause error, f facts) *Error {
+	switch {
 	case tooLong.MatchString(text):
 		return &Error{Kind: KindContext, Err: fmt.Errorf("the text does not fit the context of %d tokens", o.c.NumCtx()), Hint: o.contextHint(f)}
 	case code == http.StatusNotFound && strings.Contains(text, "model"):

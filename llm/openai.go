@@ -3,6 +3,7 @@ package llm
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -33,10 +33,7 @@ type openAI struct {
 	base  *url.URL // up to and with /v1
 	key   string
 
-	// What the server turned out not to know.
-	completionTokens atomic.Bool // wants max_completion_tokens
-	noUsage          atomic.Bool // refuses stream_options
-	fewer            atomic.Int32
+	taken taken
 }
 
 var versioned = regexp.MustCompile(`/v\d+[a-z0-9]*(/|$)`)
@@ -69,7 +66,7 @@ func newOpenAI(c *Client, s string) (*openAI, error) {
 	if !versioned.MatchString(u.Path) {
 		u.Path += "/v1"
 	}
-	return &openAI{c: c, model: name, base: u, key: os.Getenv("OPENAI_API_KEY")}, nil
+	return &openAI{c: c, model: name, base: u, key: os.Getenv("OPENAI_API_KEY"), taken: taken{tell: c.onNotice}}, nil
 }
 
 func (o *openAI) name() string { return "openai" }
@@ -77,24 +74,15 @@ func (o *openAI) name() string { return "openai" }
 // release has nothing to do: such servers hold models as they see fit.
 func (o *openAI) release(context.Context, *url.URL) error { return nil }
 
-type openAIAlternative struct {
-	Token   string  `json:"token"`
-	Logprob float64 `json:"logprob"`
-}
-
 // openAIChunk is an event of a stream, and a whole response where the server
 // does not stream.
 type openAIChunk struct {
+	Object  string `json:"object"` // "error" in some
 	Choices []struct {
 		Delta   openAIMessage `json:"delta"`
 		Message openAIMessage `json:"message"`
 		Finish  string        `json:"finish_reason"`
-		Logs    *struct {
-			Content []struct {
-				openAIAlternative
-				Top []openAIAlternative `json:"top_logprobs"`
-			} `json:"content"`
-		} `json:"logprobs"`
+		Logs    logprobs      `json:"logprobs"`
 	} `json:"choices"`
 	Usage *struct {
 		Prompt     int `json:"prompt_tokens"`
@@ -104,11 +92,58 @@ type openAIChunk struct {
 }
 
 type openAIMessage struct {
-	Content string `json:"content"`
-	// Servers name the thoughts in two ways.
-	Reasoning  string `json:"reasoning"`
-	Reasoning2 string `json:"reasoning_content"`
+	Content content `json:"content"`
+	Refusal string  `json:"refusal"`
+	// Servers name the thoughts in these ways, and some in two at once.
+	Reasoning        content `json:"reasoning"`
+	ReasoningContent content `json:"reasoning_content"`
+	Thinking         content `json:"thinking"`
 }
+
+func (m *openAIMessage) thoughts() string {
+	return m.Content.thoughts + cmp.Or(m.Reasoning.text, m.ReasoningContent.text, m.Thinking.text)
+}
+
+// content is a text, or a list of parts of which some may be thoughts.
+type content struct{ text, thoughts string }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *content) UnmarshalJSON(b []byte) error {
+	*c = content{}
+	if json.Unmarshal(b, &c.text) == nil {
+		return nil
+	}
+	var parts []json.RawMessage
+	if json.Unmarshal(b, &parts) != nil {
+		parts = []json.RawMessage{b}
+	}
+	for _, part := range parts {
+		var text string
+		if json.Unmarshal(part, &text) == nil {
+			c.text += text
+			continue
+		}
+		var p struct {
+			Type      string  `json:"type"`
+			Text      content `json:"text"`
+			Refusal   string  `json:"refusal"`
+			Thinking  content `json:"thinking"`
+			Reasoning content `json:"reasoning"`
+		}
+		if err := json.Unmarshal(part, &p); err != nil {
+			return err
+		}
+		c.thoughts += p.Thinking.text + p.Reasoning.text
+		if isThought.MatchString(p.Type) {
+			c.thoughts += p.Text.text
+		} else {
+			c.text += p.Text.text + p.Refusal
+		}
+	}
+	return nil
+}
+
+var isThought = regexp.MustCompile(`(?i)think|thought|reason`)
 
 func (o *openAI) body(r Request) map[string]any {
 	opts := o.c.choices(r)
@@ -116,27 +151,26 @@ func (o *openAI) body(r Request) map[string]any {
 	for i, m := range r.Messages {
 		msgs[i] = map[string]string{"role": m.Role, "content": m.Content}
 	}
-	b := map[string]any{"model": o.model, "messages": msgs, "stream": true, "temperature": opts["temperature"], "seed": opts["seed"]}
-	bound := "max_tokens"
-	if o.completionTokens.Load() {
-		bound = "max_completion_tokens"
+	b := map[string]any{
+		"model": o.model, "messages": msgs, "stream": true, "stream_options": map[string]bool{"include_usage": true},
+		"temperature": opts["temperature"], "seed": opts["seed"],
+	}
+	bound := boundNames[0]
+	if !o.taken.has(bound) {
+		bound = boundNames[1]
 	}
 	b[bound] = opts["num_predict"]
 	if r.Think && r.ThinkTokens > 0 { // which models think, such a server does not tell
 		b[bound] = opts["num_predict"].(int) + r.ThinkTokens
 	}
-	if !o.noUsage.Load() {
-		b["stream_options"] = map[string]bool{"include_usage": true}
-	}
 	if stop, ok := opts["stop"]; ok {
 		b["stop"] = stop
 	}
 	if r.TopLogprobs > 0 {
-		n := r.TopLogprobs
-		if f := int(o.fewer.Load()); f > 0 {
-			n = min(n, f)
+		b["logprobs"] = true
+		if n, _ := o.taken.logprobs(r.TopLogprobs); n > 0 {
+			b["top_logprobs"] = n
 		}
-		b["logprobs"], b["top_logprobs"] = true, n
 	}
 	if r.Plain {
 		b["top_p"] = 1
@@ -146,12 +180,14 @@ func (o *openAI) body(r Request) map[string]any {
 	}
 	// Those of OpenAI's own and those that most other servers add, if the user
 	// named them.
-	for ours, theirs := range map[string]string{
-		"top_p": "top_p", "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
-		"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repeat_penalty",
-	} {
-		if v, ok := o.c.options[ours]; ok {
-			b[theirs] = v
+	for _, p := range []string{"top_p", "presence_penalty", "frequency_penalty", "top_k", "min_p", "repeat_penalty"} {
+		if v, ok := o.c.options[p]; ok {
+			b[p] = v
+		}
+	}
+	for p := range b {
+		if !o.taken.has(p) {
+			delete(b, p)
 		}
 	}
 	return b
@@ -159,9 +195,13 @@ func (o *openAI) body(r Request) map[string]any {
 
 func (o *openAI) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Reply, error) {
 	for {
-		resp, err := o.do(ctx, http.MethodPost, h.JoinPath("chat", "completions"), o.body(r))
+		if _, ok := o.taken.logprobs(r.TopLogprobs); !ok && r.TopLogprobs > 0 {
+			return nil, noLogprobs()
+		}
+		body := o.body(r)
+		resp, err := o.do(ctx, http.MethodPost, h.JoinPath("chat", "completions"), body)
 		if err != nil {
-			if e, ok := errors.AsType[*Error](err); ok && e.Kind == KindRequest && o.adapt(e.Error()) {
+			if e, ok := errors.AsType[*Error](err); ok && e.Kind == KindRequest && o.adapt(e, body) {
 				continue
 			}
 			return nil, err
@@ -172,105 +212,232 @@ func (o *openAI) chat(ctx context.Context, h *url.URL, r Request, f facts) (*Rep
 	}
 }
 
-var atMost = regexp.MustCompile(`(?i)(?:at most|maximum(?: value)?(?: of| is)?|less than or equal to|<=|between 0 and) *(\d+)`)
-
 // adapt learns from a refusal what the server wants otherwise, and tells whether
 // there is something to try again.
-func (o *openAI) adapt(text string) bool {
-	switch {
-	case strings.Contains(text, "max_completion_tokens"):
-		return o.completionTokens.CompareAndSwap(false, true)
-	case strings.Contains(text, "stream_options"):
-		return o.noUsage.CompareAndSwap(false, true)
-	case strings.Contains(text, "logprobs"):
-		if m := atMost.FindStringSubmatch(text); m != nil {
-			if n, err := strconv.Atoi(m[1]); err == nil && n >= 2 && n < TopLogprobs {
-				return o.fewer.CompareAndSwap(0, int32(n))
-			}
+func (o *openAI) adapt(e *Error, body map[string]any) bool {
+	asked, _ := body["top_logprobs"].(int)
+	if body["logprobs"] != nil && o.taken.logprobsRefused(e.said, asked) || o.taken.refused(e.said, body, o.c.options) {
+		return true
+	}
+	for p := range o.c.options {
+		if body[p] != nil && names(e.said, p) {
+			e.Hint = "leave out --option " + p + ": the server refuses it"
 		}
 	}
 	return false
 }
 
-// read takes an answer in, as a stream of events or as one JSON object.
+// read takes an answer in: a stream of events, or one JSON object and whatever
+// else the server says in their place.
 func (o *openAI) read(ctx context.Context, resp *http.Response, onText func(string)) (*Reply, error) {
-	reply := &Reply{}
-	var text, thinking strings.Builder
-	finish, ended := "", false
-	take := func(data []byte) error {
-		var p openAIChunk
-		if err := json.Unmarshal(data, &p); err != nil {
-			return &Error{Kind: KindOffFormat, Err: fmt.Errorf("the server's answer is not what the protocol says: %w", err), fatal: isSyntax(err), Hint: "check the URL in the model's name"}
-		}
-		if len(p.Error) > 0 && string(p.Error) != "null" {
-			return o.mistake(http.StatusInternalServerError, data, 0)
-		}
-		if p.Usage != nil {
-			reply.PromptTokens, reply.OutputTokens = p.Usage.Prompt, p.Usage.Completion
-		}
-		if len(p.Choices) == 0 {
-			return nil
-		}
-		c := p.Choices[0]
-		piece := c.Delta.Content + c.Message.Content
-		text.WriteString(piece)
-		thinking.WriteString(c.Delta.Reasoning + c.Delta.Reasoning2 + c.Message.Reasoning + c.Message.Reasoning2)
-		if c.Finish != "" {
-			finish = c.Finish
-		}
-		if c.Logs != nil {
-			for _, l := range c.Logs.Content {
-				t := Token{Alternative: Alternative{Text: l.Token, Logprob: l.Logprob}}
-				for _, a := range l.Top {
-					t.Top = append(t.Top, Alternative{Text: a.Token, Logprob: a.Logprob})
-				}
-				reply.Tokens = append(reply.Tokens, t)
-			}
-		}
-		if piece != "" && onText != nil {
-			onText(piece)
-		}
-		return nil
-	}
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		data, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	a := openAIAnswer{o: o, onText: onText}
+	body := bufio.NewReader(resp.Body)
+	begin, err := beginsWith(body)
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, cause(ctx, err)
+	case begin == '<':
+		data, _ := io.ReadAll(io.LimitReader(body, 1<<16)) // its beginning is enough
+		return nil, o.page(data)
+	case begin == '{' || begin == '[':
+		data, err := io.ReadAll(io.LimitReader(body, maxBody))
 		if err != nil {
 			return nil, cause(ctx, err)
 		}
-		if err := take(data); err != nil {
+		err = a.objects(data)
+		if err != nil {
 			return nil, err
 		}
-		ended = true
-	} else {
-		lines := bufio.NewScanner(resp.Body)
-		lines.Buffer(nil, maxLine)
-		for !ended && lines.Scan() {
-			data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data:"))
-			if !ok {
-				continue // blank lines, comments, names of events
-			}
-			if data = bytes.TrimSpace(data); string(data) == "[DONE]" {
-				ended = true
-			} else if err := take(data); err != nil {
-				return nil, err
-			}
-		}
-		if err := lines.Err(); err != nil && !ended {
-			return nil, cause(ctx, err)
+	default:
+		if err := a.events(ctx, body); err != nil {
+			return nil, err
 		}
 	}
-	if !ended && finish == "" {
-		return nil, &Error{Kind: KindServer, Err: errors.New("the server broke the answer off"), retry: true}
-	}
-	reply.Text, reply.Thinking = text.String(), thinking.String()
-	reply.Truncated = finish == "length"
-	return reply, nil
+	return a.reply()
 }
 
-// isSyntax tells that what came is no JSON at all.
-func isSyntax(err error) bool {
-	_, ok := errors.AsType[*json.SyntaxError](err)
-	return ok
+// openAIAnswer is an answer as far as it has come.
+type openAIAnswer struct {
+	o              *openAI
+	onText         func(string)
+	r              Reply
+	text, thoughts strings.Builder
+	finish         string
+	some, ended    bool // something has come; and its end
+}
+
+func (a *openAIAnswer) objects(data []byte) error {
+	a.ended = true
+	if err := a.take(data); err == nil || !isSyntax(err) {
+		return err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data)) // an object a line
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		if err := a.take(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// events reads server-sent events. The data of one may be parted into lines; an
+// error may be an event of that name, or llama.cpp's field of that name.
+func (a *openAIAnswer) events(ctx context.Context, body io.Reader) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxLine)
+	var part []byte
+	event := ""
+	for !a.ended && lines.Scan() {
+		field, data, _ := bytes.Cut(lines.Bytes(), []byte(":"))
+		data = bytes.TrimSpace(data)
+		switch string(field) {
+		case "event":
+			event = string(data)
+			continue
+		case "error":
+			return a.o.inStream(data)
+		case "data":
+		case "":
+			if len(lines.Bytes()) > 0 { // a comment
+				continue
+			}
+			if part != nil {
+				return a.take(part)
+			}
+			event = ""
+			continue
+		default:
+			if data = lines.Bytes(); len(data) == 0 || data[0] != '{' {
+				continue
+			}
+		}
+		if len(data) == 0 {
+			continue
+		}
+		if part != nil {
+			data = append(append(part, '\n'), data...)
+		}
+		switch err := a.data(event, data); {
+		case isCutShort(err) && len(data) < maxLine:
+			part = bytes.Clone(data)
+		case err != nil:
+			return err
+		default:
+			part = nil
+		}
+	}
+	if err := lines.Err(); err != nil && !a.ended {
+		return cause(ctx, err)
+	}
+	if part != nil {
+		return a.take(part)
+	}
+	return nil
+}
+
+func (a *openAIAnswer) data(event string, data []byte) error {
+	switch {
+	case event == "error":
+		return a.o.inStream(data)
+	case isPage(data):
+		return a.o.page(data)
+	case string(data) == "[DONE]":
+		a.ended = true
+		return nil
+	}
+	return a.take(data)
+}
+
+// take reads one object.
+func (a *openAIAnswer) take(data []byte) error {
+	var p openAIChunk
+	if err := decode(data, &p); err != nil {
+		return &Error{Kind: KindOffFormat, Err: fmt.Errorf("the server's answer is not what the protocol says: %w", err), fatal: isSyntax(err), Hint: "check the URL in the model's name"}
+	}
+	if p.Object == "error" || len(p.Error) > 0 && string(p.Error) != "null" {
+		return a.o.inStream(data)
+	}
+	if p.Usage != nil {
+		a.r.PromptTokens, a.r.OutputTokens = p.Usage.Prompt, p.Usage.Completion
+	}
+	if len(p.Choices) == 0 {
+		return nil
+	}
+	a.some = true
+	c := &p.Choices[0]
+	if c.Finish != "" {
+		a.finish = c.Finish
+	}
+	for i := range c.Logs {
+		a.r.Tokens = append(a.r.Tokens, c.Logs[i].token())
+	}
+	for _, m := range []*openAIMessage{&c.Delta, &c.Message} {
+		a.thoughts.WriteString(m.thoughts())
+		if piece := m.Content.text + m.Refusal; piece != "" {
+			a.text.WriteString(piece)
+			if a.onText != nil {
+				a.onText(piece)
+			}
+		}
+	}
+	return nil
+}
+
+func (a *openAIAnswer) reply() (*Reply, error) {
+	switch {
+	case a.ended && !a.some:
+		return nil, &Error{Kind: KindOffFormat, Err: errors.New("the server's answer is not what the protocol says: it holds no choices"), fatal: true, Hint: "check the URL in the model's name"}
+	case !a.ended && a.finish == "":
+		return nil, &Error{Kind: KindServer, Err: errors.New("the server broke the answer off"), retry: true}
+	}
+	var err error
+	if a.r.Truncated, err = ended(a.finish); err != nil {
+		return nil, err
+	}
+	a.r.Text, a.r.Thinking = a.text.String(), a.thoughts.String()
+	return &a.r, nil
+}
+
+// beginsWith gives the first byte that is no white space, without taking it.
+func beginsWith(r *bufio.Reader) (byte, error) {
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if !bytes.ContainsRune([]byte(" \t\r\n"), rune(b)) && b != 0xef && b != 0xbb && b != 0xbf { // a byte order mark
+			return b, r.UnreadByte()
+		}
+	}
+}
+
+// page is the error of a web page in the place of an answer.
+func (o *openAI) page(data []byte) *Error {
+	return pageError(data, "what answers at "+Redact(o.base), "an OpenAI server", "check the URL in the model's name, and whether a proxy or a sign-in page stands before the server")
+}
+
+// inStream sorts an error that came in the place of an answer with status 200.
+func (o *openAI) inStream(data []byte) error {
+	var in struct {
+		Code  any `json:"code"`
+		Error struct {
+			Code any `json:"code"`
+		} `json:"error"`
+	}
+	_ = json.Unmarshal(data, &in) // where there is no code, it is the server's own
+	code := http.StatusInternalServerError
+	for _, c := range []any{in.Code, in.Error.Code} {
+		if n, ok := c.(float64); ok && n >= 400 && n < 600 {
+			code = int(n)
+		}
+	}
+	e := o.mistake(code, data, 0)
+	e.retry = e.retry || e.Kind == KindServer
+	return e
 }
 
 // cause prefers the reason why a body ended to the way it did.
@@ -318,69 +485,94 @@ func (o *openAI) do(ctx context.Context, method string, u *url.URL, body any) (*
 
 var keyLike = regexp.MustCompile(`\b(sk|pk|key)-[A-Za-z0-9_*.-]+`)
 
+// aboutKey are refusals that another key may mend.
+var aboutKey = regexp.MustCompile(`(?i)api[ _-]?key|\btoken\b.*(?:invalid|expired|missing)|(?:invalid|expired|missing).*\btoken\b|auth|credential|permission|access|sign(?:ed)? in|log(?:ged)? ?in|forbidden`)
+
 // mistake sorts what a server answered.
 func (o *openAI) mistake(code int, data []byte, wait time.Duration) *Error {
-	text, kind := o.message(data)
+	text, said := o.message(data)
 	cause := errors.New(text)
-	if text == "" {
+	switch {
+	case isPage(data):
+		cause = pageStatus(code, data)
+	case text == "":
 		cause = fmt.Errorf("the server answered %d %s", code, http.StatusText(code))
 	}
-	all := kind + " " + text
+	e := &Error{Kind: KindRequest, Err: cause, said: said}
 	switch {
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		// Some servers repeat the key, or part of it, in what they say.
-		return &Error{Kind: KindRequest, Err: errors.New("the server does not accept the API key"), fatal: true, Hint: "set OPENAI_API_KEY to the server's key"}
-	case tooLong.MatchString(all):
-		return &Error{Kind: KindContext, Err: cause, Hint: "start the server with a longer context, or shorten the text"}
-	case strings.Contains(all, "insufficient_quota"):
-		return &Error{Kind: KindRequest, Err: cause, fatal: true}
+	case code == http.StatusUnauthorized, code == http.StatusForbidden && (text == "" || aboutKey.MatchString(said)):
+		if e.fatal, e.Hint = true, "set OPENAI_API_KEY to the server's key"; !isPage(data) {
+			// Some servers repeat the key, or part of it, in what they say.
+			e.Err = errors.New("the server does not accept the API key")
+		}
+	case tooLong.MatchString(said):
+		e.Kind, e.Hint = KindContext, "start the server with a longer context, or shorten the text"
+	case strings.Contains(said, "insufficient_quota"):
+		e.fatal = true
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable, code == 529:
-		return &Error{Kind: KindBusy, Err: cause, retry: true, wait: wait}
-	case code == http.StatusNotFound && strings.Contains(all, "model"):
-		return &Error{Kind: KindModelMissing, Err: cause, Hint: "GET " + Redact(o.base) + "/models lists what the server has"}
+		e.Kind, e.retry, e.wait = KindBusy, true, wait
+	case code == http.StatusNotFound && strings.Contains(said, "model"):
+		e.Kind, e.Hint = KindModelMissing, "GET "+Redact(o.base)+"/models lists what the server has"
 	case code == http.StatusNotFound, code == http.StatusMethodNotAllowed:
-		return &Error{Kind: KindRequest, Err: cause, fatal: true, Hint: "check the URL in the model's name: " + Redact(o.base) + "/chat/completions is asked"}
+		e.fatal, e.Hint = true, "check the URL in the model's name: "+Redact(o.base)+"/chat/completions is asked"
 	case code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
-		return &Error{Kind: KindServer, Err: cause, retry: true}
-	case code < http.StatusInternalServerError:
-		return &Error{Kind: KindRequest, Err: cause}
-	default:
-		return &Error{Kind: KindServer, Err: cause, retry: code == http.StatusInternalServerError && (text == "" || passing.MatchString(all))}
+		e.Kind, e.retry = KindServer, true
+	case code >= http.StatusInternalServerError:
+		e.Kind, e.retry = KindServer, code == http.StatusInternalServerError && (text == "" || passing.MatchString(said))
 	}
+	return e
 }
 
 // message finds the text of an error, which is {"error":{"message"}} by
-// OpenAI's protocol and {"error":"…"}, {"message":"…"} or {"detail":"…"} elsewhere.
-func (o *openAI) message(data []byte) (text, kind string) {
+// OpenAI's protocol and {"error":"…"}, {"message":"…"}, {"detail":"…"} or a list
+// of what is wrong with each parameter elsewhere. said is all that a refusal may
+// tell a program.
+func (o *openAI) message(data []byte) (text, said string) {
 	var e struct {
 		Error   json.RawMessage `json:"error"`
 		Message string          `json:"message"`
 		Detail  json.RawMessage `json:"detail"`
 	}
-	if json.Unmarshal(data, &e) != nil {
+	var in struct {
+		Message string `json:"message"`
+		Type    any    `json:"type"`
+		Code    any    `json:"code"`
+		Param   any    `json:"param"`
+	}
+	var list []struct {
+		Loc []any  `json:"loc"`
+		Msg string `json:"msg"`
+	}
+	switch {
+	case isPage(data):
+	case json.Unmarshal(data, &e) != nil:
 		text = string(data)
-	} else {
-		var in struct {
-			Message string `json:"message"`
-			Type    string `json:"type"`
-			Code    any    `json:"code"`
+	case json.Unmarshal(e.Error, &in) == nil && in.Message != "":
+		text = in.Message
+	case json.Unmarshal(e.Error, &text) == nil && text != "":
+	case json.Unmarshal(e.Detail, &list) == nil && len(list) > 0:
+		var wrong []string
+		for _, d := range list {
+			wrong = append(wrong, strings.Trim(fmt.Sprintln(d.Loc...), "\n")+": "+d.Msg)
 		}
-		switch {
-		case json.Unmarshal(e.Error, &in) == nil && in.Message != "":
-			text, kind = in.Message, fmt.Sprint(in.Type, " ", in.Code)
-		case json.Unmarshal(e.Error, &text) == nil && text != "":
-		case e.Message != "":
-			text = e.Message
-		default:
-			if json.Unmarshal(e.Detail, &text) != nil {
-				text = string(e.Detail)
-			}
-		}
+		text = strings.Join(wrong, "; ")
+	case e.Message != "":
+		text = e.Message
+		_ = json.Unmarshal(data, &in) // its code and parameter stand beside it
+	case json.Unmarshal(e.Detail, &text) != nil:
+		text = string(e.Detail)
 	}
 	if o.key != "" {
 		text = strings.ReplaceAll(text, o.key, "[key]")
 	}
-	return clip(keyLike.ReplaceAllString(text, "[key]")), kind
+	text = clip(keyLike.ReplaceAllString(text, "[key]"))
+	said = text
+	for _, x := range []any{in.Type, in.Code, in.Param} {
+		if x != nil {
+			said += fmt.Sprintf(" %q", fmt.Sprint(x))
+		}
+	}
+	return text, said
 }
 
 // models lists what the server offers; servers name the context length in
@@ -396,39 +588,47 @@ type openAIModels struct {
 	} `json:"data"`
 }
 
-func (o *openAI) list(ctx context.Context, h *url.URL) (openAIModels, error) {
-	var m openAIModels
+// list asks for the models. recognised tells that the answer is what OpenAI's
+// protocol says; a server without such a list may chat all the same.
+func (o *openAI) list(ctx context.Context, h *url.URL) (m openAIModels, recognised bool, _ error) {
 	resp, err := o.do(ctx, http.MethodGet, h.JoinPath("models"), nil)
 	if err != nil {
-		// The list is a courtesy: a server without one may chat all the same.
 		if e, ok := errors.AsType[*Error](err); ok && (e.Kind == KindRequest || e.Kind == KindModelMissing) && !strings.Contains(e.Hint, "OPENAI_API_KEY") {
-			return m, nil
+			return m, false, nil
 		}
-		return m, err
+		return m, false, err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if err != nil {
-		return m, err
+	switch {
+	case err != nil:
+		return m, false, err
+	case isPage(data):
+		return m, false, o.page(data)
+	case !json.Valid(data) && len(bytes.TrimSpace(data)) > 0:
+		return m, false, &Error{
+			Kind: KindOffFormat, Err: fmt.Errorf("what answers at %s is not an OpenAI server: it lists its models as %q", Redact(o.base), clip(string(data))),
+			fatal: true, Hint: "check the URL in the model's name",
+		}
+	case json.Unmarshal(data, &m) != nil:
+		return openAIModels{}, false, nil
 	}
-	if json.Unmarshal(data, &m) != nil {
-		return openAIModels{}, nil
-	}
-	return m, nil
+	return m, m.Data != nil, nil
 }
 
 func (o *openAI) identify(ctx context.Context, h *url.URL) (Identity, error) {
 	// A name that is not listed may be an alias: the first call will tell.
-	_, err := o.list(ctx, h)
+	_, _, err := o.list(ctx, h)
 	return Identity{}, err
 }
 
 func (o *openAI) facts(ctx context.Context, h *url.URL) (facts, error) {
-	m, err := o.list(ctx, h)
+	m, recognised, err := o.list(ctx, h)
+	f := facts{recognised: recognised}
 	for _, d := range m.Data {
 		if d.ID == o.model {
-			return facts{context: max(d.MaxLen, d.Context, d.Meta.Train)}, err
+			f.context = max(d.MaxLen, d.Context, d.Meta.Train)
 		}
 	}
-	return facts{}, err
+	return f, err
 }

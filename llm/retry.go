@@ -150,7 +150,7 @@ func (c *Client) classify(ctx context.Context, op string, s *server, err error) 
 		e.Op = op
 	}
 	e.Model, e.Host = c.model, Redact(s.url)
-	mixed(s, e)
+	c.mixed(s, e)
 	if e.Kind == KindServerAbsent && e.Hint == "" {
 		e.Hint = c.absentHint()
 	}

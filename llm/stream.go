@@ -21,7 +21,7 @@ type chatLine struct {
 		Content  string `json:"content"`
 		Thinking string `json:"thinking"`
 	} `json:"message"`
-	Logprobs           []lineLogprob `json:"logprobs"`
+	Logprobs           logprobs      `json:"logprobs"`
 	Done               bool          `json:"done"`
 	DoneReason         string        `json:"done_reason"`
 	PromptEvalCount    int           `json:"prompt_eval_count"`
@@ -30,16 +30,6 @@ type chatLine struct {
 
 	Error     string `json:"error"`
 	SigninURL string `json:"signin_url"`
-}
-
-type lineLogprob struct {
-	lineToken
-	TopLogprobs []lineToken `json:"top_logprobs"`
-}
-
-type lineToken struct {
-	Token   string  `json:"token"`
-	Logprob float64 `json:"logprob"`
 }
 
 // lineBuffers are reused: most answers are two short lines.
@@ -72,19 +62,36 @@ func (o *ollama) stream(ctx context.Context, h *url.URL, req *api.ChatRequest, f
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(*buf, maxLine)
 	failed := resp.StatusCode >= http.StatusBadRequest
+	status := func(text string) error {
+		return api.StatusError{StatusCode: resp.StatusCode, Status: resp.Status, ErrorMessage: text}
+	}
+	var part []byte // of an object that is written over several lines
 	for lines.Scan() {
+		if isPage(lines.Bytes()) && part == nil {
+			return status(wholePage(lines))
+		}
+		data := lines.Bytes()
+		if part != nil {
+			data = append(part, data...)
+		}
 		var l chatLine
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			if failed {
-				return api.StatusError{StatusCode: resp.StatusCode, Status: resp.Status, ErrorMessage: lines.Text()}
-			}
+		switch err := decode(data, &l); {
+		case len(bytes.TrimSpace(data)) == 0:
+			continue
+		case err != nil && failed:
+			return status(string(data))
+		case isCutShort(err) && len(data) < maxLine:
+			part = bytes.Clone(data)
+			continue
+		case err != nil:
 			return err
 		}
+		part = nil
 		switch {
 		case resp.StatusCode == http.StatusUnauthorized:
 			return api.AuthorizationError{StatusCode: resp.StatusCode, Status: resp.Status, SigninURL: l.SigninURL}
 		case failed:
-			return api.StatusError{StatusCode: resp.StatusCode, Status: resp.Status, ErrorMessage: l.Error}
+			return status(l.Error)
 		case l.Error != "":
 			return errors.New(l.Error)
 		}
@@ -92,8 +99,11 @@ func (o *ollama) stream(ctx context.Context, h *url.URL, req *api.ChatRequest, f
 			return err
 		}
 	}
-	if failed { // with no word about it
-		return api.StatusError{StatusCode: resp.StatusCode, Status: resp.Status}
+	switch {
+	case failed: // with no word about it
+		return status("")
+	case part != nil && lines.Err() == nil:
+		return json.Unmarshal(part, new(chatLine))
 	}
 	return lines.Err()
 }
@@ -106,9 +116,9 @@ func lineOf(r *api.ChatResponse) *chatLine {
 	}
 	l.Message.Content, l.Message.Thinking = r.Message.Content, r.Message.Thinking
 	for _, t := range r.Logprobs {
-		p := lineLogprob{lineToken: lineToken{t.Token, t.Logprob}}
+		p := lineLogprob{lineToken: lineToken{t.Token, (*logprob)(&t.Logprob)}}
 		for _, a := range t.TopLogprobs {
-			p.TopLogprobs = append(p.TopLogprobs, lineToken{a.Token, a.Logprob})
+			p.TopLogprobs = append(p.TopLogprobs, lineToken{a.Token, (*logprob)(&a.Logprob)})
 		}
 		l.Logprobs = append(l.Logprobs, p)
 	}

@@ -1,21 +1,9 @@
 package llm
 
 import (
-	"math"
 	"strings"
 	"testing"
 )
-
-// A server bug gives the probability where the log-probability is 0.
-func TestMend(t *testing.T) {
-	k := Token{Alternative: Alternative{"A", 1}, Top: []Alternative{{"A", 1}, {"B", 0.5}, {"C", -2}, {"D", 0}}}
-	mend(&k)
-	for i, want := range []float64{0, math.Log(0.5), -2, 0} {
-		if k.Top[i].Logprob != want || k.Logprob != 0 {
-			t.Errorf("%s has %v, want %v", k.Top[i].Text, k.Top[i].Logprob, want)
-		}
-	}
-}
 
 func TestAlign(t *testing.T) {
 	tokens := func(s string) []Token {

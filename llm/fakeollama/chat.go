@@ -205,6 +205,9 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 	} else {
 		defer s.leave()
 	}
+	if fault.page(w) {
+		return
+	}
 	old := fault == FaultOld || fault == FaultHalf
 	switch fault {
 	case FaultBusy:
@@ -264,8 +267,9 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 	if fault == FaultEmpty {
 		a = Answer{}
 	}
+	a = fault.thinkAloud(a, *c)
 	out, thinking, reason := s.cut(write(a, *c), a, c, n, old || c.Shift == nil || *c.Shift, fault)
-	line := &liner{w: w, stream: c.Stream, model: c.Model}
+	line := &liner{w: w, stream: c.Stream, model: c.Model, fault: fault}
 	if fault == FaultWrongModel {
 		line.model = "another:3b"
 	}
@@ -279,14 +283,14 @@ func (s *Server) answerChat(w http.ResponseWriter, r *http.Request, m *Model, c 
 			s.breakOff(w, r, line, fault)
 			return
 		}
-		line.token(t, i < thinking, c.Logprobs && fault != FaultNoLogprobs)
+		line.token(fault.listed(t), i < thinking, c.Logprobs && fault != FaultNoLogprobs)
 	}
 	if fault == FaultCut || fault == FaultStall || fault == FaultMidError {
 		s.breakOff(w, r, line, fault)
 		return
 	}
 	took := time.Since(start)
-	line.done(reason, api.Metrics{
+	line.done(fault.ends(reason), api.Metrics{
 		TotalDuration: took, PromptEvalCount: n, PromptEvalDuration: reading + 1,
 		EvalCount: count, EvalDuration: max(1, took-wait),
 	})
@@ -516,6 +520,7 @@ type liner struct {
 	w      http.ResponseWriter
 	stream bool
 	model  string
+	fault  Fault
 	all    api.ChatResponse
 	opened bool
 }
@@ -525,7 +530,11 @@ func (l *liner) send(v any) {
 		l.opened = true
 		l.w.Header().Set("Content-Type", "application/x-ndjson")
 	}
-	_ = json.NewEncoder(l.w).Encode(v) // the caller may be gone
+	b, err := json.Marshal(v)
+	if err != nil {
+		b = []byte(`{"error":"line cannot be written"}`)
+	}
+	fmt.Fprintf(l.w, "%s\n", l.fault.written(b)) // the caller may be gone
 	if f, ok := l.w.(http.Flusher); ok {
 		f.Flush()
 	}

@@ -99,6 +99,9 @@ type Options struct {
 	MostLogprobs int
 	// CompletionTokens has /v1 refuse max_tokens, as newer models of OpenAI do.
 	CompletionTokens bool
+	// Refuse, if set, sees the parameters of each call to /v1 and gives the status
+	// and the body of a refusal, or 0.
+	Refuse func(sent map[string]any) (status int, body any)
 }
 
 // Message is a turn of a call.

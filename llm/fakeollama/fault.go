@@ -2,8 +2,11 @@ package fakeollama
 
 import (
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +41,15 @@ const (
 	FaultFewer      Fault = "fewer"       // an embedding less than there were texts
 	FaultDimension  Fault = "dimension"   // embeddings of another length
 	FaultNaN        Fault = "nan"         // embeddings that are no numbers
+	FaultThought    Fault = "thought"     // the answer begins with a thought, marked in its text
+	FaultNullLog    Fault = "null-log"    // the second token of each list has null for its log-probability
+	FaultOneLog     Fault = "one-log"     // the token that was drawn is listed alone
+	FaultSumLog     Fault = "sum-log"     // log-probabilities whose probabilities sum to more than 1
+	FaultIDs        Fault = "ids"         // numbers of tokens in place of their texts
+	FaultFilter     Fault = "filter"      // a content filter ends the answer
+	FaultTool       Fault = "tool"        // the model calls a tool
+	FaultPage       Fault = "page"        // 200 and a web page
+	FaultProxy      Fault = "proxy"       // 502 and the web page of a proxy
 )
 
 // Faults lists the faults by name.
@@ -47,7 +59,8 @@ func Faults() []Fault {
 		FaultNoLogprobs: true, FaultSilent: true, FaultStall: true, FaultRunner: true, FaultMidError: true,
 		FaultBroken: true, FaultMemory: true, FaultGarbage: true, FaultOld: true, FaultHalf: true,
 		FaultReset: true, FaultMalformed: true, FaultWrongModel: true, FaultSlow: true, FaultRestart: true,
-		FaultFewer: true, FaultDimension: true, FaultNaN: true,
+		FaultFewer: true, FaultDimension: true, FaultNaN: true, FaultThought: true, FaultNullLog: true, FaultOneLog: true,
+		FaultSumLog: true, FaultIDs: true, FaultFilter: true, FaultTool: true, FaultPage: true, FaultProxy: true,
 	}
 	return slices.Sorted(maps.Keys(known))
 }
@@ -61,6 +74,82 @@ func ParseFault(s string) (Fault, error) {
 		return f, nil
 	}
 	return FaultNone, fmt.Errorf("fault %q is not known: use one of %v", s, Faults())
+}
+
+// page is the web page of a fault, with its status; false for other faults.
+func (f Fault) page(w http.ResponseWriter) bool {
+	switch f {
+	case FaultPage:
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<!doctype html>\n<html><head><title>Sign in &amp; go on</title></head>\n<body>…</body></html>\n")
+	case FaultProxy:
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		fmt.Fprint(w, "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>nginx</body></html>\n")
+	default:
+		return false
+	}
+	return true
+}
+
+// ends gives the reason that a call ends with, if the fault has one of its own.
+func (f Fault) ends(reason string) string {
+	switch f {
+	case FaultFilter:
+		return "content_filter"
+	case FaultTool:
+		return "tool_calls"
+	}
+	return reason
+}
+
+// thinkAloud has an answer begin with a thought.
+func (f Fault) thinkAloud(a Answer, r Request) Answer {
+	if f != FaultThought {
+		return a
+	}
+	if a.Text == "" && len(a.First) > 0 {
+		a.Text = draw(a.First, r)
+	}
+	return Answer{Text: "<think>\nLet me weigh A and B.\n</think>\n\n" + a.Text}
+}
+
+// listed changes what a server lists for a token.
+func (f Fault) listed(t token) token {
+	switch f {
+	case FaultOneLog:
+		t.top = []option{{t.text, t.lp}}
+	case FaultSumLog:
+		t.top = slices.Clone(t.top)
+		for i := range t.top {
+			t.top[i].lp = max(t.top[i].lp, -0.5)
+		}
+	}
+	return t
+}
+
+var (
+	aLogprob = regexp.MustCompile(`"logprob":[-0-9.e]+`)
+	aToken   = regexp.MustCompile(`"token":"(?:[^"\\]|\\.)*"`)
+)
+
+// written changes the JSON of a token.
+func (f Fault) written(b []byte) []byte {
+	switch f {
+	case FaultNullLog:
+		n := 0
+		return aLogprob.ReplaceAllFunc(b, func(x []byte) []byte {
+			if n++; n == 3 { // the token, the first of its list, the second
+				return []byte(`"logprob":null`)
+			}
+			return x
+		})
+	case FaultIDs:
+		return aToken.ReplaceAllFunc(b, func(x []byte) []byte {
+			return fmt.Appendf(nil, `"token":"token_id:%d"`, crc32.ChecksumIEEE(x)%50_000)
+		})
+	}
+	return b
 }
 
 // Always has every call fail.

@@ -3,6 +3,7 @@ package fakeollama
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -60,9 +61,20 @@ func (s *Server) v1Chat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var q v1Request
-	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+	data, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(data, &q)
+	}
+	if err != nil {
 		refuseV1(w, http.StatusBadRequest, "invalid_request_error", "", "%v", err)
 		return
+	}
+	var sent map[string]any
+	if err := json.Unmarshal(data, &sent); err == nil && s.o.Refuse != nil {
+		if status, body := s.o.Refuse(sent); status != 0 {
+			reply(w, status, body)
+			return
+		}
 	}
 	m := s.find(q.Model)
 	c := &Request{
@@ -111,6 +123,9 @@ func (s *Server) answerV1(w http.ResponseWriter, r *http.Request, m *Model, c *R
 	} else {
 		defer s.leave()
 	}
+	if fault.page(w) {
+		return
+	}
 	switch fault {
 	case FaultBusy:
 		w.Header().Set("Retry-After", "1")
@@ -158,8 +173,9 @@ func (s *Server) answerV1(w http.ResponseWriter, r *http.Request, m *Model, c *R
 	if fault == FaultEmpty {
 		a = Answer{}
 	}
+	a = fault.thinkAloud(a, *c)
 	out, thinking, reason := s.cut(write(a, *c), a, c, n, false, fault)
-	v := &v1Writer{w: w, c: c, base: map[string]any{"id": fmt.Sprintf("chatcmpl-%d", c.Number), "created": time.Now().Unix(), "model": c.Model, "system_fingerprint": "fp_fake"}}
+	v := &v1Writer{w: w, c: c, fault: fault, base: map[string]any{"id": fmt.Sprintf("chatcmpl-%d", c.Number), "created": time.Now().Unix(), "model": c.Model, "system_fingerprint": "fp_fake"}}
 	for i, t := range out {
 		if !pause(r.Context(), s.o.TokenTime) {
 			return
@@ -167,7 +183,7 @@ func (s *Server) answerV1(w http.ResponseWriter, r *http.Request, m *Model, c *R
 		if (fault == FaultCut || fault == FaultStall || fault == FaultMidError) && i >= len(out)/2 {
 			break
 		}
-		v.token(t, i < thinking, c.Logprobs && fault != FaultNoLogprobs)
+		v.token(fault.listed(t), i < thinking, c.Logprobs && fault != FaultNoLogprobs)
 	}
 	switch fault {
 	case FaultCut:
@@ -181,13 +197,14 @@ func (s *Server) answerV1(w http.ResponseWriter, r *http.Request, m *Model, c *R
 		v.event(map[string]any{"error": map[string]any{"message": "an error was encountered while running the model", "type": "server_error"}})
 		return
 	}
-	v.done(reason, n, len(out), usage)
+	v.done(fault.ends(reason), n, len(out), usage)
 }
 
 // v1Writer writes an answer as server-sent events, or gathers it.
 type v1Writer struct {
 	w              http.ResponseWriter
 	c              *Request
+	fault          Fault
 	base           map[string]any
 	text, thoughts strings.Builder
 	logs           []any
@@ -205,7 +222,7 @@ func (v *v1Writer) event(e any) {
 	if err != nil {
 		b = []byte(`{"error":{"message":"event cannot be written"}}`)
 	}
-	fmt.Fprintf(v.w, "data: %s\n\n", b)
+	fmt.Fprintf(v.w, "data: %s\n\n", v.fault.written(b))
 	v.flush()
 }
 
