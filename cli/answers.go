@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"cai/dataset"
+	"cai/label"
 	"cai/llm"
 	"cai/store"
 )
@@ -27,34 +28,55 @@ func (a *app) remember(m *model, st *store.Store) *remembered {
 
 // Chat answers from the store, or asks the model and keeps its answer.
 func (r *remembered) Chat(ctx context.Context, req llm.Request) (*llm.Reply, error) {
+	reply, asked, err := r.answer(ctx, req, r.Client, nil)
+	if asked {
+		r.calls++
+	}
+	if asked || err != nil {
+		return reply, err
+	}
+	r.hits++
+	reply.Duration = 0
+	if req.OnText != nil {
+		req.OnText(reply.Text)
+	}
+	return reply, nil
+}
+
+// answer answers from the store, or has the model asked unless the user wants to
+// stop, and keeps its answer.
+func (r *remembered) answer(ctx context.Context, req llm.Request, m llm.Chatter, stop <-chan struct{}) (_ *llm.Reply, asked bool, _ error) {
 	key, err := r.key(req)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if data, ok, err := r.store.Answer(ctx, key); err != nil {
-		return nil, err
-	} else if ok {
-		var reply llm.Reply
-		if err := json.Unmarshal(data, &reply); err != nil {
-			return nil, fmt.Errorf("stored answer %s: %w", key, err)
-		}
-		r.hits++
-		reply.Duration = 0
-		if req.OnText != nil {
-			req.OnText(reply.Text)
-		}
-		return &reply, nil
-	}
-	r.calls++
-	reply, err := r.Client.Chat(ctx, req)
+	data, ok, err := r.store.Answer(ctx, key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	data, err := json.Marshal(reply)
+	if ok {
+		reply := &llm.Reply{}
+		if err := json.Unmarshal(data, reply); err != nil {
+			return nil, false, fmt.Errorf("stored answer %s: %w", key, err)
+		}
+		// What earlier versions kept may be a thought; the model is asked again.
+		if reply.Settle() == nil {
+			return reply, false, nil
+		}
+	}
+	select {
+	case <-stop:
+		return nil, false, label.ErrStopped
+	default:
+	}
+	reply, err := m.Chat(ctx, req)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
-	return reply, r.store.PutAnswer(context.WithoutCancel(ctx), key, data)
+	if data, err = json.Marshal(reply); err != nil {
+		return nil, true, err
+	}
+	return reply, true, r.store.PutAnswer(context.WithoutCancel(ctx), key, data)
 }
 
 func (r *remembered) key(req llm.Request) (dataset.Hash, error) {

@@ -136,7 +136,7 @@ func (a *app) modelNamed(c *urfave.Context, name string) (*model, error) {
 	}
 	client, err := llm.Open(llm.Config{
 		Model: name, Hosts: c.StringSlice("host"), Options: options,
-		OnRetry: a.onRetry(c),
+		OnRetry: a.onRetry(c), OnNotice: func(text string) { a.note(c, "%s", text) },
 	})
 	if err != nil {
 		return nil, &exitError{code: ExitUsage, err: err}

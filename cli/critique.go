@@ -10,6 +10,7 @@ import (
 	"cai/constitution"
 	"cai/critique"
 	"cai/dataset"
+	"cai/eval"
 	"cai/judge"
 	"cai/llm"
 	"cai/prompt"
@@ -26,7 +27,9 @@ func (a *app) critiqueCommand() *urfave.Command {
 			"violates it, read from the model's answer tokens, and a critique in words. Everything\n" +
 			"is kept in the database, so that a second run asks nothing twice.\n\n" +
 			"--json prints one line each: file, id, principle, violates, probability, coverage,\n" +
-			"critique, revision_request, truncated, model.\n" + exitHelp,
+			"critique, revision_request, truncated, model. Where the answers had too little\n" +
+			"probability on yes and no, undecided is true, and violates and probability are null:\n" +
+			"that is neither a violation nor its absence.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			principleFlag(),
 			promptFlag(),
@@ -45,16 +48,17 @@ func promptFlag() urfave.Flag {
 }
 
 type critiqueJSON struct {
-	File            string  `json:"file"`
-	ID              string  `json:"id"`
-	Principle       string  `json:"principle"`
-	Violates        bool    `json:"violates"`
-	Probability     float64 `json:"probability"`
-	Coverage        float64 `json:"coverage"`
-	Critique        string  `json:"critique"`
-	RevisionRequest string  `json:"revision_request"`
-	Truncated       bool    `json:"truncated"`
-	Model           string  `json:"model"`
+	File            string      `json:"file"`
+	ID              string      `json:"id"`
+	Principle       string      `json:"principle"`
+	Violates        *bool       `json:"violates"` // null where the model is undecided
+	Undecided       bool        `json:"undecided,omitempty"`
+	Probability     eval.Figure `json:"probability"`
+	Coverage        float64     `json:"coverage"`
+	Critique        string      `json:"critique"`
+	RevisionRequest string      `json:"revision_request"`
+	Truncated       bool        `json:"truncated"`
+	Model           string      `json:"model"`
 }
 
 // replyJob is what critique and revise have in common: replies from files, one
@@ -181,6 +185,7 @@ func (a *app) runCritique(c *urfave.Context) error {
 		p.off = true // the text itself shows how far it is
 	}
 	done, failed, violations := 0, 0, 0
+	var seen outcomes
 	for r, err := range j.in.replies() {
 		if err != nil {
 			return err
@@ -192,15 +197,18 @@ func (a *app) runCritique(c *urfave.Context) error {
 			if human {
 				stream = a.critiqueStream(r.Source, pr, c.Float64("threshold"))
 			}
-			cr, err := critic.Critique(ctx, conv, r.Response, pr, stream)
+			cr, v, err := critic.Critique(ctx, conv, r.Response, pr, stream)
 			if done == 0 && critic.Votes == 0 && llm.KindOf(err) == llm.KindNoLogprobs {
 				a.noLogprobs(c)
 				if err := ask(judge.DefaultVotes); err != nil {
 					return err
 				}
-				cr, err = critic.Critique(ctx, conv, r.Response, pr, stream)
+				cr, v, err = critic.Critique(ctx, conv, r.Response, pr, stream)
 			}
 			if human && err == nil {
+				if !isTerminal(a.Out) { // where what was heard cannot be taken back
+					fmt.Fprint(a.Out, printable(cr.Text))
+				}
 				fmt.Fprint(a.Out, "\n\n")
 			}
 			if err != nil {
@@ -213,15 +221,19 @@ func (a *app) runCritique(c *urfave.Context) error {
 			if err := j.store.AddCritique(ctx, cr); err != nil {
 				return err
 			}
-			violates := cr.Probability >= c.Float64("threshold")
-			if violates {
-				violations++
+			seen.answer(!v.Undecided(), v.First)
+			line := critiqueJSON{
+				r.Source.File, recordID(r.Source), pr.ID, nil, v.Undecided(), eval.Figure(cr.Probability), cr.Coverage,
+				cr.Text, pr.Revision, cr.Truncated, j.model.id.Model,
+			}
+			if !v.Undecided() {
+				line.Violates = new(cr.Probability >= c.Float64("threshold"))
+				if *line.Violates {
+					violations++
+				}
 			}
 			if !human {
-				if err := enc.Encode(critiqueJSON{
-					r.Source.File, recordID(r.Source), pr.ID, violates, cr.Probability, cr.Coverage,
-					cr.Text, pr.Revision, cr.Truncated, j.model.id.Model,
-				}); err != nil {
+				if err := enc.Encode(line); err != nil {
 					return err
 				}
 			}
@@ -233,11 +245,12 @@ func (a *app) runCritique(c *urfave.Context) error {
 	if err := j.out.commit(); err != nil {
 		return err
 	}
-	a.note(c, "%d critiques, %d violations, %d failed, %d calls, %d answers from the store", done, violations, failed, j.model.calls, j.model.hits)
+	a.note(c, "%d critiques, %d violations, %d undecided, %d failed, %d calls, %d answers from the store", done, violations, seen.abstained, failed, j.model.calls, j.model.hits)
+	seen.say(a, c)
 	switch {
 	case c.Bool("fail-on-violation") && violations > 0:
 		return silent(ExitCheck)
-	case failed > 0 || j.in.bad > 0:
+	case failed > 0 || j.in.bad > 0 || seen.most():
 		return silent(ExitSomeFailed)
 	}
 	return nil
@@ -248,23 +261,28 @@ func (a *app) noLogprobs(c *urfave.Context) {
 	a.note(c, "the server gives no log-probabilities: each answer is sampled %d times instead, which costs as many calls and is coarser", judge.DefaultVotes)
 }
 
-// critiqueStream prints a verdict and then the critique's text as it is
-// written.
+// critiqueStream prints a verdict and then, on a terminal, the critique's text as
+// it is written.
 func (a *app) critiqueStream(s dataset.Source, p *constitution.Principle, threshold float64) func(critique.Verdict, string) {
 	first := true
 	return func(v critique.Verdict, text string) {
 		if first {
 			first = false
-			word := "keeps to"
-			if v.Probability >= threshold {
-				word = "violates"
-			}
 			name := s.File
 			if s.Line > 0 {
 				name += " " + recordID(s)
 			}
-			fmt.Fprintf(a.Out, "%s: %s %s (P(violates) %.2f, coverage %.2f)\n", printable(name), word, p.ID, v.Probability, v.Coverage)
+			switch {
+			case v.Undecided():
+				fmt.Fprintf(a.Out, "%s: undecided about %s (coverage %.2f)\n", printable(name), p.ID, v.Coverage)
+			case v.Probability >= threshold:
+				fmt.Fprintf(a.Out, "%s: violates %s (P(violates) %.2f, coverage %.2f)\n", printable(name), p.ID, v.Probability, v.Coverage)
+			default:
+				fmt.Fprintf(a.Out, "%s: keeps to %s (P(violates) %.2f, coverage %.2f)\n", printable(name), p.ID, v.Probability, v.Coverage)
+			}
 		}
-		fmt.Fprint(a.Out, printable(text))
+		if isTerminal(a.Out) {
+			fmt.Fprint(a.Out, printable(text))
+		}
 	}
 }

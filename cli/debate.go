@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -231,34 +230,7 @@ type keptTurns struct {
 // Argue answers from the store, or asks the model and keeps its answer. Once the
 // user wants to stop it asks no more.
 func (k *keptTurns) Argue(ctx context.Context, req llm.Request) (*llm.Reply, bool, error) {
-	key, err := k.known.key(req)
-	if err != nil {
-		return nil, false, err
-	}
-	data, ok, err := k.known.store.Answer(ctx, key)
-	if err != nil {
-		return nil, false, err
-	}
-	if ok {
-		var reply llm.Reply
-		if err := json.Unmarshal(data, &reply); err != nil {
-			return nil, false, fmt.Errorf("stored answer %s: %w", key, err)
-		}
-		return &reply, false, nil
-	}
-	select {
-	case <-k.stop:
-		return nil, false, label.ErrStopped
-	default:
-	}
-	reply, err := k.Chat(ctx, req)
-	if err != nil {
-		return nil, true, err
-	}
-	if data, err = json.Marshal(reply); err != nil {
-		return nil, true, err
-	}
-	return reply, true, k.known.store.PutAnswer(context.WithoutCancel(ctx), key, data)
+	return k.known.answer(ctx, req, k.Chatter, k.stop)
 }
 
 // debatesJSON is what cai debate adds to the summary of cai label. Its figures

@@ -201,6 +201,9 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 		return err
 	}
 	e.bad = e.in.bad
+	if sets[0].N == 0 && len(sets[0].Skipped) == 1 && sets[0].Skipped[eval.SkipAbstained] > 0 {
+		return hinted(fmt.Errorf("%s: there is no answer about any of its pairs", f), "cai doctor tells what is wrong with a judge")
+	}
 	if sets[0].N == 0 {
 		return hinted(fmt.Errorf("%s: no pair says which reply is better", f), "eval needs labelled pairs: chosen and rejected")
 	}

@@ -23,6 +23,7 @@ type judgeComparer struct {
 	model      *remembered
 	principles []constitution.Principle
 	any        bool // it has answered
+	seen       outcomes
 }
 
 // judgeComparer makes a judge that has room for the longest of the pairs.
@@ -67,37 +68,38 @@ func (j *judgeComparer) use(mode string) error {
 	return err
 }
 
-// Compare leaves out, as an abstention, a pair that cannot be judged.
-func (j *judgeComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
-	prefs, err := j.judge.Prefer(ctx, p.Prompt, p.First.Text, p.Second.Text, j.principles)
+// Compare leaves out, as an abstention, a pair that cannot be judged, or about
+// which too little of the probability fell on the answers.
+func (j *judgeComparer) Compare(ctx context.Context, pair *dataset.Pair) (eval.Comparison, error) {
+	prefs, err := j.judge.Prefer(ctx, pair.Prompt, pair.First.Text, pair.Second.Text, j.principles)
 	if !j.any && llm.KindOf(err) == llm.KindNoLogprobs && j.judge.ID.Mode == judge.ModeToken {
 		j.app.noLogprobs(j.c)
 		if err := j.use(judge.ModeVote); err != nil {
 			return eval.Comparison{}, err
 		}
-		prefs, err = j.judge.Prefer(ctx, p.Prompt, p.First.Text, p.Second.Text, j.principles)
+		prefs, err = j.judge.Prefer(ctx, pair.Prompt, pair.First.Text, pair.Second.Text, j.principles)
 	}
 	if err != nil {
-		if err := j.app.itemError(err, p.Source, ""); err != nil {
+		if err := j.app.itemError(err, pair.Source, ""); err != nil {
 			return eval.Comparison{}, err
 		}
 		return eval.Comparison{}, eval.ErrAbstain
 	}
 	j.any = true
-	return eval.Comparison{
-		Margin: logit(judge.Together(prefs, j.principles)), Orders: inOrders(prefs, j.principles), BothOrders: true,
-	}, nil
+	p, ok := judge.Pool(prefs, j.principles)
+	j.seen.answer(ok, p.First)
+	if !ok {
+		return eval.Comparison{}, eval.ErrAbstain
+	}
+	// Log-odds for the first reply, where it is shown first and where second.
+	return eval.Comparison{Margin: p.Z, Orders: [2]float64{p.Z + p.Bias, p.Z - p.Bias}, BothOrders: true}, nil
 }
 
-// inOrders gives the log-odds for the first reply where it is shown first and where
-// it is shown second, by all principles as [judge.Together] has them.
-func inOrders(prefs []judge.Preference, principles []constitution.Principle) (z [2]float64) {
-	total := 0.0
-	for i, p := range prefs {
-		w := principles[i].Weight
-		z[0] += w * (p.Z + p.Bias)
-		z[1] += w * (p.Z - p.Bias)
-		total += w
+// close says why the judge gave few answers, if it did.
+func (j *judgeComparer) close() error {
+	j.seen.say(j.app, j.c)
+	if j.seen.most() {
+		return silent(ExitSomeFailed)
 	}
-	return [2]float64{z[0] / total, z[1] / total}
+	return nil
 }

@@ -61,7 +61,7 @@ func (a *app) evalScorers(c *urfave.Context, in *inputs, trained *trainedOn) (ou
 		if err != nil {
 			return out, err
 		}
-		out = append(out, &evalScorer{name: j.model.id.Model, kind: "judge", of: always(j)})
+		out = append(out, &evalScorer{name: j.model.id.Model, kind: "judge", of: always(j), done: j.close})
 	}
 	for i, name := range baselines {
 		if slices.Contains(baselines[:i], name) {

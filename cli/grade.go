@@ -77,6 +77,7 @@ type gradeJob struct {
 	grader      *rubric.Grader
 	asked       rubric.Asked
 	minCoverage float64
+	seen        outcomes
 
 	total    int // replies
 	graded   int
@@ -144,7 +145,7 @@ func (a *app) runGrade(c *urfave.Context) error {
 		}
 	}
 	j.say()
-	if j.failed > 0 || j.in.bad > 0 {
+	if j.failed > 0 || j.in.bad > 0 || j.seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil
@@ -154,7 +155,8 @@ func (a *app) runGrade(c *urfave.Context) error {
 // that what is wrong with them is found before the first call.
 func (a *app) gradeJob(c *urfave.Context) (*gradeJob, error) {
 	j := &gradeJob{app: a, c: c, kinds: map[llm.Kind]int{}, minCoverage: c.Float64("min-coverage")}
-	j.asked = rubric.Asked{Samples: c.Int("samples"), Evidence: c.Bool("evidence")}
+	j.asked = rubric.Asked{Samples: c.Int("samples"), Evidence: c.Bool("evidence"), MinCoverage: j.minCoverage}
+	j.asked.OnAnswer = func(x llm.Choice) { j.seen.answer(dataset.Counts(x.Coverage, j.minCoverage), x.First) }
 	switch how := c.String("aggregate"); how {
 	case "explicit":
 	case "implicit":
@@ -412,6 +414,7 @@ func (j *gradeJob) say() {
 		text += " (" + strings.Join(kinds, ", ") + "; the same command asks them again)"
 	}
 	a.note(c, "%s, %d calls, %d answers from the store", text, j.grader.Calls, j.grader.Reused)
+	j.seen.say(a, c)
 	if j.skipped > 0 {
 		a.note(c, "%d criteria did not apply to their reply", j.skipped)
 	}

@@ -91,7 +91,7 @@ type criterionJSON struct {
 	Distribution []float64     `json:"distribution"`
 	Evidence     *string       `json:"evidence"`
 	Coverage     eval.Figure   `json:"coverage"`
-	Applies      float64       `json:"applies"`
+	Applies      eval.Figure   `json:"applies"` // null where that could not be told
 	Weight       float64       `json:"weight"`
 	Samples      []eval.Figure `json:"samples"` // the score of each sample
 	// Dropped tells that the model's quotation is not in the reply.
@@ -108,7 +108,7 @@ func (j *gradeJob) line(g *toGrade, res *rubric.Result) *gradeLine {
 	for i := range res.Items {
 		it := &res.Items[i]
 		cr := criterionJSON{
-			ID: "overall", Weight: 1, Applies: it.Applies, Samples: []eval.Figure{},
+			ID: "overall", Weight: 1, Applies: eval.Figure(it.Applies), Samples: []eval.Figure{},
 			Score: eval.Figure(math.NaN()), Coverage: eval.Figure(math.NaN()),
 		}
 		if it.Criterion != nil {

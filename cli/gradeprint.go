@@ -32,7 +32,9 @@ func (l *gradeLine) print(w io.Writer) {
 		case c.Failure != "":
 			fmt.Fprintf(t, "failed: %s", c.Failure)
 		case c.Applies < 0.5:
-			fmt.Fprintf(t, "does not apply (%.2f)", c.Applies)
+			fmt.Fprintf(t, "does not apply (%.2f)", float64(c.Applies))
+		case !c.Applies.Defined():
+			fmt.Fprint(t, "too little coverage to tell whether it applies")
 		case len(c.Distribution) == 0:
 			fmt.Fprintf(t, "too little coverage (%.2f)", float64(c.Coverage))
 		default:

@@ -205,16 +205,11 @@ func (k *probing) prefer(j prober, p *dataset.Pair, first, second string) (judge
 		}
 		return judge.Preference{}, false, k.app.itemError(err, p.Source, "")
 	}
-	var out judge.Preference
-	var w float64
-	for i, pref := range prefs {
-		weight := k.ps[i].Weight
-		out.Z += weight * pref.Z
-		out.Bias += weight * pref.Bias
-		w += weight
+	out, ok := judge.Pool(prefs, k.ps)
+	if !ok {
+		k.app.warn("%s: too little of the probability fell on the answers (coverage %.2f)", p.Source.File, out.Coverage)
 	}
-	out.Z, out.Bias = out.Z/w, out.Bias/w
-	return out, true, nil
+	return out, ok, nil
 }
 
 // untouched asks about the pairs as they are; those without an answer, which it

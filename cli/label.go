@@ -124,6 +124,7 @@ type labelRun struct {
 	identical  int64
 	adaptive   *adaptiveRun // nil without --adaptive
 	active     *chooser     // nil without --pairs
+	seen       outcomes
 	started    time.Time
 	away       error // why no server answers a dry run
 }
@@ -192,6 +193,7 @@ func (l *labelRun) judgeAll(mode string) (label.Count, error) {
 	if err != nil && !errors.Is(err, label.ErrStopped) {
 		a.note(c, "%d judgments of this run are in %s", count.Judgments, c.String("db"))
 	}
+	l.seen.say(a, c)
 	return count, err
 }
 
@@ -356,7 +358,8 @@ func (l *labelRun) ask() (label.Count, error) {
 	r := &label.Runner{
 		Store: l.store, Claims: claims, Hosts: hosts, Job: l.job, Principles: l.principles,
 		Patience: c.Duration("patience"), MinCoverage: c.Float64("min-coverage"),
-		OnEvent: watch.host, OnCount: watch.counted,
+		OnEvent: watch.host, OnCount: watch.counted, OnFailure: l.seen.failure,
+		OnAnswer: func(a judge.Answer, abstains bool) { l.seen.answer(!abstains, a.First) },
 	}
 	if l.adaptive != nil {
 		r.Store, r.Adaptive = l.adaptive.store, l.adaptive.rule
@@ -428,7 +431,7 @@ func (l *labelRun) report(n label.Count) error {
 		}
 		return silent(ExitSomeFailed)
 	}
-	if l.in.bad > 0 {
+	if l.in.bad > 0 || l.seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil

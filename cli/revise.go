@@ -3,12 +3,14 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"cai/critique"
 	"cai/dataset"
+	"cai/eval"
 	"cai/judge"
 	"cai/llm"
 	"cai/revise"
@@ -54,14 +56,14 @@ type reviseJSON struct {
 }
 
 type stepJSON struct {
-	Round     int     `json:"round"`
-	Principle string  `json:"principle"`
-	Violation float64 `json:"violation"`
-	Critique  string  `json:"critique"`
-	Revision  string  `json:"revision"`
-	Accepted  bool    `json:"accepted"`
-	P         float64 `json:"p"`
-	Reason    string  `json:"reason"`
+	Round     int         `json:"round"`
+	Principle string      `json:"principle"`
+	Violation eval.Figure `json:"violation"` // null where the critic was undecided
+	Critique  string      `json:"critique"`
+	Revision  string      `json:"revision"`
+	Accepted  bool        `json:"accepted"`
+	P         eval.Figure `json:"p"` // null where the judge was undecided
+	Reason    string      `json:"reason"`
 }
 
 func (a *app) runRevise(c *urfave.Context) error {
@@ -87,6 +89,9 @@ func (a *app) runRevise(c *urfave.Context) error {
 			Threshold: c.Float64("threshold"), MaxTokens: c.Int("max-tokens"), Seed: uint64(seed),
 		},
 	}
+	var seen outcomes
+	r.OnVerdict = func(v critique.Verdict) { seen.answer(!v.Undecided(), v.First) }
+	r.OnPreference = func(p judge.Preference) { seen.answer(p.Counts(), p.First) }
 	ask := func(mode string, votes int) error {
 		r.Critic = critique.New(j.model, j.model.id, 0, votes, seed, j.model.options)
 		var err error
@@ -151,7 +156,8 @@ func (a *app) runRevise(c *urfave.Context) error {
 		return err
 	}
 	a.note(c, "%d replies, %d steps, %d accepted, %d failed, %d calls, %d answers from the store", done, steps, accepted, failed, j.model.calls, j.model.hits)
-	if failed > 0 || j.in.bad > 0 {
+	seen.say(a, c)
+	if failed > 0 || j.in.bad > 0 || seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil
@@ -161,7 +167,7 @@ func reviseLine(s dataset.Source, conv dataset.Conversation, res *revise.Result)
 	line := reviseJSON{File: s.File, ID: recordID(s), Prompt: conv, Initial: res.Initial, Final: res.Final, Clean: res.Clean, Steps: []stepJSON{}}
 	for _, st := range res.Steps {
 		line.Steps = append(line.Steps, stepJSON{
-			st.Round, st.PrincipleID, st.Violation, st.Critique, st.After.Text, st.Accepted, st.P, st.Reason,
+			st.Round, st.PrincipleID, eval.Figure(st.Violation), st.Critique, st.After.Text, st.Accepted, eval.Figure(st.P), st.Reason,
 		})
 	}
 	return line
@@ -175,12 +181,19 @@ func (a *app) printStep(name string, s revise.Step) {
 	if s.Reason == revise.ReasonAccepted || s.Reason == revise.ReasonRejected {
 		word += fmt.Sprintf(" (P(better) %.2f)", s.P)
 	}
-	fmt.Fprintf(a.Out, "%s: round %d, %s (P(violates) %.2f): %s\n", printable(name), s.Round, s.PrincipleID, s.Violation, word)
+	violates := "undecided"
+	if !math.IsNaN(s.Violation) {
+		violates = fmt.Sprintf("P(violates) %.2f", s.Violation)
+	}
+	fmt.Fprintf(a.Out, "%s: round %d, %s (%s): %s\n", printable(name), s.Round, s.PrincipleID, violates, word)
 	fmt.Fprintf(a.Out, "  %s\n", printable(oneLine(s.Critique)))
 }
 
 func (a *app) printRevision(c *urfave.Context, name string, res *revise.Result) {
 	switch {
+	case len(res.Steps) == 0 && !res.Clean:
+		fmt.Fprintf(a.Out, "%s: the critic is undecided; the reply stays\n\n", printable(name))
+		return
 	case len(res.Steps) == 0:
 		fmt.Fprintf(a.Out, "%s: nothing to mend\n\n", printable(name))
 		return

@@ -18,6 +18,7 @@ import (
 
 	"cai/constitution"
 	"cai/dataset"
+	"cai/judge"
 	"cai/llm"
 	"cai/prompt"
 )
@@ -62,16 +63,21 @@ func New(m llm.Chatter, id llm.Identity, maxTokens, votes, seed int, options map
 
 // Verdict is a read-out: does the reply violate the principle.
 type Verdict struct {
-	Probability  float64 // that it does
+	Probability  float64 // that it does; NaN where the model is undecided
 	Coverage     float64 // the smaller of the two read-outs' coverages
+	First        string  // the beginning of that read-out's answer
 	PromptTokens int
 	Duration     time.Duration
 }
 
+// Undecided tells that too little of the probability fell on either answer: the
+// reply neither violates the principle nor keeps to it.
+func (v Verdict) Undecided() bool { return !dataset.Counts(v.Coverage, judge.LeastCoverage) }
+
 // Check reads out the probability that the reply violates the principle, with
 // no critique written.
 func (c *Critic) Check(ctx context.Context, conv dataset.Conversation, reply string, p *constitution.Principle) (Verdict, error) {
-	v := Verdict{Coverage: 1}
+	v := Verdict{Coverage: math.Inf(1)}
 	var z float64
 	for _, yesFirst := range []bool{true, false} {
 		d, err := llm.Choose(ctx, c.Model, llm.Request{
@@ -86,11 +92,16 @@ func (c *Critic) Check(ctx context.Context, conv dataset.Conversation, reply str
 			bad = -bad
 		}
 		z += bad / 2
-		v.Coverage = min(v.Coverage, d.Coverage)
+		if d.Coverage < v.Coverage {
+			v.Coverage, v.First = d.Coverage, d.First
+		}
 		v.PromptTokens += d.PromptTokens
 		v.Duration += d.Duration
 	}
 	v.Probability = 1 / (1 + math.Exp(-z))
+	if v.Undecided() {
+		v.Probability = math.NaN()
+	}
 	return v, nil
 }
 
@@ -104,13 +115,13 @@ func (c *Critic) Write(ctx context.Context, conv dataset.Conversation, reply str
 	})
 }
 
-// Critique checks a reply and writes what is wrong with it. stream, if not
+// Critique checks a reply and writes what is wrong with it, whatever the verdict. stream, if not
 // nil, gets the verdict with an empty text first and then the critique piece by
 // piece as it is written.
-func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply dataset.Response, p *constitution.Principle, stream func(Verdict, string)) (*dataset.Critique, error) {
+func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply dataset.Response, p *constitution.Principle, stream func(Verdict, string)) (*dataset.Critique, Verdict, error) {
 	v, err := c.Check(ctx, conv, reply.Text, p)
 	if err != nil {
-		return nil, err
+		return nil, v, err
 	}
 	var onText func(string)
 	if stream != nil {
@@ -119,7 +130,7 @@ func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply 
 	}
 	r, err := c.Write(ctx, conv, reply.Text, p, onText)
 	if err != nil {
-		return nil, err
+		return nil, v, err
 	}
 	return &dataset.Critique{
 		Prompt: conv, Response: reply,
@@ -128,7 +139,7 @@ func (c *Critic) Critique(ctx context.Context, conv dataset.Conversation, reply 
 		Text: strings.TrimSpace(r.Text), Truncated: r.Truncated,
 		PromptTokens: v.PromptTokens + r.PromptTokens, Tokens: r.OutputTokens,
 		Duration: v.Duration + r.Duration, Created: time.Now(),
-	}, nil
+	}, v, nil
 }
 
 // prefix is what all calls on one reply share.

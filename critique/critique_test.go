@@ -65,7 +65,7 @@ func TestCritiqueHasTheVerdictAndTheWords(t *testing.T) {
 	m := &model{yes: -2, text: "  It says that eggs explode. "}
 	c := critique.New(m, who, 50, 0, 3, nil)
 	var heard []string
-	got, err := c.Critique(t.Context(), dataset.Prompt("q"), dataset.Response{Text: "r"}, &honest, func(v critique.Verdict, s string) {
+	got, _, err := c.Critique(t.Context(), dataset.Prompt("q"), dataset.Response{Text: "r"}, &honest, func(v critique.Verdict, s string) {
 		heard = append(heard, s)
 		if v.Probability < 0.8 {
 			t.Errorf("verdict %+v", v)

@@ -202,7 +202,8 @@ type Judgment struct {
 	// normalised over the two.
 	LPFirst, LPSecond float64
 	LPTie             float64 // NaN where the judge could not answer "tie"
-	// Coverage is the probability mass that fell on any of the answers, 0 to 1.
+	// Coverage is the probability mass that fell on any of the answers, 0 to 1; 0
+	// also where the listed tokens do not tell which of them is the likelier.
 	Coverage float64
 	// Censored tells that an answer was missing from the listed tokens, so its
 	// log-probability is only an upper bound.
@@ -215,6 +216,10 @@ type Judgment struct {
 
 // LogOdds gives the log-odds that the first slot wins.
 func (j *Judgment) LogOdds() float64 { return j.LPFirst - j.LPSecond }
+
+// Counts tells whether an answer of this coverage counts for who asks for at least
+// least. One of coverage 0 says nothing: it never does.
+func Counts(coverage, least float64) bool { return coverage > 0 && coverage >= least }
 
 // Failure is a call that gave no judgment, kept so that it is counted, listed
 // and retried only on request.
@@ -232,7 +237,7 @@ type Critique struct {
 	Prompt               Conversation
 	Response             Response
 	Principle, Judge     Hash
-	Probability          float64 // that the reply violates the principle
+	Probability          float64 // that the reply violates the principle; NaN where the judge is undecided
 	Coverage             float64 // as Judgment.Coverage, the smaller of the read-outs
 	Text                 string
 	Truncated            bool // the token limit ended the text

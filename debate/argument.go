@@ -10,8 +10,7 @@ import (
 )
 
 var (
-	thoughts = regexp.MustCompile(`(?is)<think(?:ing)?>.*?(?:</think(?:ing)?>|$)`)
-	wrapped  = regexp.MustCompile(`(?is)<argument>(.*?)(?:</argument>|$)`)
+	wrapped = regexp.MustCompile(`(?is)<argument>(.*?)(?:</argument>|$)`)
 	// echo is a heading that a side gives its turn.
 	echo = regexp.MustCompile(`(?i)^[*#\s]*(?:(?:debater|consultant)\b[^:.!?]{0,40}|(?:my |the )?argument):[*\s]*`)
 
@@ -26,7 +25,6 @@ var (
 // words, whose quotations are marked, and in which nothing else can be taken for
 // a mark, a turn or a special token of a chat template.
 func argument(raw string, truncated bool, most int, src sources) Turn {
-	raw = thoughts.ReplaceAllString(raw, " ")
 	if m := wrapped.FindStringSubmatch(raw); m != nil && says(m[1]) {
 		raw = m[1]
 	}

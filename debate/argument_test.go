@@ -80,11 +80,10 @@ func TestTurnsAreCut(t *testing.T) {
 
 func TestWhatIsAroundAnArgumentIsLeftOut(t *testing.T) {
 	for text, want := range map[string]string{
-		"<think>A is bad</think> It is right.":                       "It is right.",
-		"<thinking>x</thinking><argument>It is\nright.</argument> x": "It is right.",
-		"**Argument:** It is right.":                                 "It is right.",
-		"Consultant for A, round 1: It is right.":                    "It is right.",
-		"It is right: here.":                                         "It is right: here.",
+		"<argument>It is\nright.</argument> x":    "It is right.",
+		"**Argument:** It is right.":              "It is right.",
+		"Consultant for A, round 1: It is right.": "It is right.",
+		"It is right: here.":                      "It is right: here.",
 	} {
 		if turn, _ := turnOf(t, 100, text, "x", "y"); turn.Text != want {
 			t.Errorf("%q becomes %q, want %q", text, turn.Text, want)

@@ -194,7 +194,7 @@ func (j *Judge) Compare(ctx context.Context, q judge.Question) (judge.Answer, er
 	}
 	return judge.Answer{
 		LPFirst: choice.LogProb[0], LPSecond: choice.LogProb[1],
-		Coverage: choice.Coverage, Censored: choice.Censored,
+		Coverage: choice.Coverage, Censored: choice.Censored, First: choice.First,
 		PromptTokens: (c.tokens + choice.PromptTokens) / (c.turns + 1),
 		Duration:     c.time + choice.Duration, Calls: c.calls,
 		Rationale: string(rationale),

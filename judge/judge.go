@@ -130,6 +130,9 @@ type Answer struct {
 	PromptTime        time.Duration // as [llm.Choice] has it
 	Duration          time.Duration
 	Calls             int
+	// First is the token that the answer began with, or the commonest beginning of
+	// votes that named no slot.
+	First string
 	// Rationale is what the model wrote before it answered, if anything.
 	Rationale string
 }
@@ -153,7 +156,7 @@ func (j *Judge) choose(ctx context.Context, messages []llm.Message, seed int) (A
 	}
 	return Answer{
 		LPFirst: c.LogProb[0], LPSecond: c.LogProb[1],
-		Coverage: c.Coverage, Censored: c.Censored,
+		Coverage: c.Coverage, Censored: c.Censored, First: c.First,
 		PromptTokens: c.PromptTokens, PromptTime: c.PromptTime, Duration: c.Duration, Calls: c.Calls,
 	}, nil
 }
@@ -162,12 +165,17 @@ func (j *Judge) choose(ctx context.Context, messages []llm.Message, seed int) (A
 type Preference struct {
 	Z    float64 // log-odds that the first reply is the better one, free of position bias
 	Bias float64 // log-odds by which the first slot is favoured
-	// Coverage is the smaller of the two orders' coverages.
+	// Coverage is the smaller of the two orders' coverages, and First the beginning
+	// of that order's answer.
 	Coverage float64
+	First    string
 }
 
 // P gives the probability that the first reply is the better one.
 func (p Preference) P() float64 { return 1 / (1 + math.Exp(-p.Z)) }
+
+// Counts tells that enough of the probability fell on the answers.
+func (p Preference) Counts() bool { return dataset.Counts(p.Coverage, LeastCoverage) }
 
 // Prefer asks both orders of one pair under each of the principles, all of one
 // order before the other, so that the questions share their prefix.
@@ -194,13 +202,29 @@ func (j *Judge) Prefer(ctx context.Context, c dataset.Conversation, first, secon
 	return out, nil
 }
 
-// Together gives the probability that the first reply is the better one by all
-// principles: their mean in log-odds, weighted by the principles' weights.
-func Together(prefs []Preference, principles []constitution.Principle) float64 {
-	var z, w float64
+// Pool puts the preferences of several principles together: the means of Z and
+// Bias, weighted by the principles' weights, and the smallest coverage, of those
+// that count. Where none does, ok is false and the coverage that of all.
+func Pool(prefs []Preference, principles []constitution.Principle) (pooled Preference, ok bool) {
+	var w float64
 	for i, p := range prefs {
-		z += principles[i].Weight * p.Z
+		switch {
+		case !p.Counts():
+			if i == 0 || w == 0 && p.Coverage < pooled.Coverage {
+				pooled.Coverage, pooled.First = p.Coverage, p.First
+			}
+			continue
+		case w == 0 || p.Coverage < pooled.Coverage:
+			pooled.Coverage, pooled.First = p.Coverage, p.First
+		}
+		pooled.Z += principles[i].Weight * p.Z
+		pooled.Bias += principles[i].Weight * p.Bias
 		w += principles[i].Weight
 	}
-	return 1 / (1 + math.Exp(-z/w))
+	if w == 0 {
+		return pooled, false
+	}
+	pooled.Z /= w
+	pooled.Bias /= w
+	return pooled, true
 }

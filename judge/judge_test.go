@@ -106,7 +106,9 @@ func TestPreferTakesPositionBiasOut(t *testing.T) {
 		if math.Abs(got[0].Z-pref) > 1e-9 || math.Abs(got[0].Bias-bias) > 1e-9 || math.Abs(got[0].Z+back[0].Z) > 1e-9 {
 			t.Fatalf("z %v and bias %v, want %v and %v; swapped z %v", got[0].Z, got[0].Bias, pref, bias, back[0].Z)
 		}
-		if p := judge.Together(got, ps) + judge.Together(back, ps); math.Abs(p-1) > 1e-9 {
+		one, _ := judge.Pool(got, ps)
+		other, ok := judge.Pool(back, ps)
+		if p := one.P() + other.P(); math.Abs(p-1) > 1e-9 || !ok {
 			t.Fatalf("the two directions come to %v", p)
 		}
 	})

@@ -74,7 +74,11 @@ func (p Probe) Question(goodFirst bool, principle *constitution.Principle) Quest
 // in question first, ba with it second.
 func Preferred(ab, ba Answer) Preference {
 	s1, s2 := ab.LogOdds(), ba.LogOdds()
-	return Preference{Z: (s1 - s2) / 2, Bias: (s1 + s2) / 2, Coverage: min(ab.Coverage, ba.Coverage)}
+	p := Preference{Z: (s1 - s2) / 2, Bias: (s1 + s2) / 2, Coverage: ab.Coverage, First: ab.First}
+	if ba.Coverage < ab.Coverage {
+		p.Coverage, p.First = ba.Coverage, ba.First
+	}
+	return p
 }
 
 // SameSlot tells whether the same slot won in both orders.
@@ -101,7 +105,7 @@ func (t *Trial) Add(p Preference) {
 	t.Pairs++
 	if p.Z > 0 {
 		t.Right++
-		if p.Coverage >= LeastCoverage {
+		if p.Counts() {
 			t.Kept++
 		}
 	}

@@ -92,7 +92,7 @@ func (j *Judge) compareReasoned(ctx context.Context, q Question) (Answer, error)
 	}
 	a.Rationale = text
 	if r.Thinking != "" {
-		a.Rationale = strings.TrimSpace(r.Thinking) + "\n\n" + text
+		a.Rationale = strings.TrimSpace(r.Thinking) + "\n\n" + text // what is kept of thoughts is kept here
 	}
 	a.PromptTokens = (a.PromptTokens*(a.Calls-1) + r.PromptTokens) / a.Calls // of one call
 	a.PromptTime = (a.PromptTime*time.Duration(a.Calls-1) + r.PromptTime) / time.Duration(a.Calls)

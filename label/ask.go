@@ -90,8 +90,12 @@ func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) (*d
 			c.PromptTokens += int64(a.PromptTokens * a.Calls)
 			c.Bias += (j.LogOdds() - c.Bias) / float64(c.Judgments)
 			s.cache(c, a, first)
-			if a.Coverage < s.MinCoverage {
+			abstains := !dataset.Counts(a.Coverage, s.MinCoverage)
+			if abstains {
 				c.Abstained++
+			}
+			if s.OnAnswer != nil {
+				s.OnAnswer(a, abstains)
 			}
 		})
 		l.answered(first, l.group.size, began, time.Now())
@@ -141,7 +145,12 @@ func (s *state) failed(ctx context.Context, l *lane, w *dataset.Work, slot datas
 		return false, err
 	}
 	l.group.settled[slot] = true
-	s.add(func(c *Count) { c.Failed++ })
+	s.add(func(c *Count) {
+		c.Failed++
+		if s.OnFailure != nil {
+			s.OnFailure(err)
+		}
+	})
 	return false, nil
 }
 

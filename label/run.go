@@ -82,6 +82,10 @@ type Runner struct {
 	Adaptive *Adaptive
 	// OnCount, if set, is called after each answer, by one worker at a time.
 	OnCount func(Count)
+	// OnAnswer and OnFailure, if set, are told of each judgment, and whether labels
+	// will abstain on it, and of each failure that is kept, by one worker at a time.
+	OnAnswer  func(a judge.Answer, abstains bool)
+	OnFailure func(err error)
 	// OnEvent, if set, is told what happens to hosts, by one worker at a time.
 	OnEvent func(Event)
 }

@@ -82,7 +82,7 @@ func (s *Stats) Add(pair dataset.Hash, js []dataset.Judgment) Votes {
 			c := &s.sums[k]
 			c.judgments++
 			c.coverage += j.Coverage
-			if j.Coverage < s.set.MinCoverage {
+			if !dataset.Counts(j.Coverage, s.set.MinCoverage) {
 				c.lowJudgments++
 			}
 		}

@@ -17,7 +17,7 @@ type slot struct {
 }
 
 func (s *slot) add(j *dataset.Judgment, minCoverage float64) {
-	if j.Coverage < minCoverage {
+	if !dataset.Counts(j.Coverage, minCoverage) {
 		s.low = true
 		return
 	}

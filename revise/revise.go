@@ -15,6 +15,7 @@ package revise
 import (
 	"context"
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ const DefaultMaxTokens = 1024
 const (
 	ReasonAccepted  = "accepted"
 	ReasonRejected  = "the judge did not prefer it"
+	ReasonUndecided = "the judge did not say which is better"
 	ReasonUnchanged = "the revision is the reply itself"
 	ReasonTruncated = "the token limit cut the revision off"
 )
@@ -55,7 +57,7 @@ const (
 type Step struct {
 	dataset.Revision
 	PrincipleID string
-	Violation   float64 // the critic's probability for the reply before
+	Violation   float64 // the critic's probability for the reply before; NaN where it was undecided
 	Reason      string  // one of the Reason… constants
 }
 
@@ -63,8 +65,10 @@ type Step struct {
 type Result struct {
 	Initial, Final string
 	Steps          []Step
-	// Clean tells that the work ended because no principle was violated.
-	Clean bool
+	// Clean tells that the work ended because no principle was violated; Undecided
+	// counts checks that did not tell.
+	Clean     bool
+	Undecided int
 }
 
 // Reviser revises replies.
@@ -73,6 +77,10 @@ type Reviser struct {
 	Judge      *judge.Judge
 	Principles []constitution.Principle // drawn from, and judged by
 	Options    Options
+	// OnVerdict, if set, is told of each check, and OnPreference of each comparison
+	// of a revision with the reply.
+	OnVerdict    func(critique.Verdict)
+	OnPreference func(judge.Preference)
 }
 
 // Revise runs the rounds. onStep, if not nil, is called after each step, and an
@@ -83,12 +91,12 @@ func (r *Reviser) Revise(ctx context.Context, conv dataset.Conversation, reply d
 	cur := reply
 	queue := r.draw(conv, reply.Text)
 	for round := 1; round <= r.Options.Rounds; round++ {
-		p, violation, err := r.next(ctx, conv, cur.Text, &queue)
+		p, violation, err := r.next(ctx, conv, cur.Text, &queue, res)
 		if err != nil {
 			return res, err
 		}
 		if p == nil {
-			res.Clean = true
+			res.Clean = res.Undecided == 0
 			return res, nil
 		}
 		s, err := r.step(ctx, conv, cur, p, round)
@@ -130,8 +138,9 @@ func (r *Reviser) draw(conv dataset.Conversation, reply string) []int {
 }
 
 // next takes principles from the queue until the reply violates one; nil when
-// the queue is empty.
-func (r *Reviser) next(ctx context.Context, conv dataset.Conversation, reply string, queue *[]int) (*constitution.Principle, float64, error) {
+// the queue is empty. One about which the critic is undecided is no reason to
+// revise, unless every round does.
+func (r *Reviser) next(ctx context.Context, conv dataset.Conversation, reply string, queue *[]int, res *Result) (*constitution.Principle, float64, error) {
 	for len(*queue) > 0 {
 		p := &r.Principles[(*queue)[0]]
 		v, err := r.Critic.Check(ctx, conv, reply, p)
@@ -139,7 +148,13 @@ func (r *Reviser) next(ctx context.Context, conv dataset.Conversation, reply str
 			return nil, 0, err
 		}
 		*queue = (*queue)[1:]
-		if v.Probability >= r.Options.Threshold {
+		if r.OnVerdict != nil {
+			r.OnVerdict(v)
+		}
+		if v.Undecided() {
+			res.Undecided++
+		}
+		if v.Probability >= r.Options.Threshold || r.Options.Threshold == 0 {
 			return p, v.Probability, nil
 		}
 	}
@@ -182,11 +197,17 @@ func (r *Reviser) step(ctx context.Context, conv dataset.Conversation, cur datas
 	if err != nil {
 		return s, err
 	}
-	s.P = judge.Together(prefs, r.Principles)
-	s.Accepted = s.P > 0.5
-	s.Reason = ReasonRejected
-	if s.Accepted {
-		s.Reason = ReasonAccepted
+	pref, ok := judge.Pool(prefs, r.Principles)
+	if r.OnPreference != nil {
+		r.OnPreference(pref)
+	}
+	switch s.P = pref.P(); {
+	case !ok:
+		s.P, s.Reason = math.NaN(), ReasonUndecided
+	case s.P > 0.5:
+		s.Accepted, s.Reason = true, ReasonAccepted
+	default:
+		s.Reason = ReasonRejected
 	}
 	return s, nil
 }

@@ -68,6 +68,11 @@ type Asked struct {
 	Samples  int  // of each question; at least 1
 	Holistic bool // the reply as a whole, not criterion by criterion
 	Evidence bool // a quotation for each criterion
+	// MinCoverage is the coverage under which an answer whether a criterion applies
+	// does not count.
+	MinCoverage float64
+	// OnAnswer, if set, is told of each answer of the model's.
+	OnAnswer func(llm.Choice)
 	// OnGrade, if set, is called with the number of samples of criteria that are
 	// settled: answered, failed, or not to be asked.
 	OnGrade func(n int)
@@ -85,7 +90,8 @@ type Item struct {
 	Criterion *Criterion // nil for the reply as a whole
 	Question  Question
 	// Applies is the probability that the criterion applies, 1 where it always
-	// does. Under ½ nothing further was asked.
+	// does, NaN where the answers had too little coverage to tell. Unless it is ½ at
+	// least nothing further was asked.
 	Applies float64
 	Samples []dataset.Grade // in the order of samples; those that failed are left out
 	// Err is why a question about it has no answer, QuoteErr why there is no
@@ -130,7 +136,7 @@ func (g *Grader) Grade(ctx context.Context, r *Reply, a Asked) (*Result, error) 
 			if (it.Question.Reference != "") != withReference {
 				continue
 			}
-			if it.Applies < 0.5 || it.Err != nil {
+			if !(it.Applies >= 0.5) || it.Err != nil {
 				t.settled(a.Samples)
 				continue
 			}
@@ -162,16 +168,19 @@ func (t *turn) applies(ctx context.Context, it *Item) error {
 		return nil
 	}
 	q := it.Criterion.gate()
-	z, n := 0.0, min(t.asked.Samples, 2)
-	for s := range n {
+	z, n := 0.0, 0.0
+	for s := range min(t.asked.Samples, 2) {
 		g, err := t.ask(ctx, &q, s)
 		if err != nil {
 			it.Err = err
 			return t.fatal(err)
 		}
-		z += (math.Log(g.Distribution[1]) - math.Log(g.Distribution[0])) / float64(n)
+		if dataset.Counts(g.Coverage, t.asked.MinCoverage) {
+			z += math.Log(g.Distribution[1]) - math.Log(g.Distribution[0])
+			n++
+		}
 	}
-	it.Applies = 1 / (1 + math.Exp(-z))
+	it.Applies = 1 / (1 + math.Exp(-z/n))
 	return nil
 }
 
@@ -234,6 +243,9 @@ func (t *turn) ask(ctx context.Context, q *Question, sample int) (dataset.Grade,
 		return dataset.Grade{}, err
 	}
 	t.answered = true
+	if t.asked.OnAnswer != nil {
+		t.asked.OnAnswer(c)
+	}
 	g := dataset.Grade{
 		Judge: t.ID.Hash(), Rubric: t.hash, Question: hash, Name: q.Name, Sample: sample,
 		Distribution: normalise(c.LogProb), Coverage: c.Coverage,

@@ -380,8 +380,8 @@ func TestHolistic(t *testing.T) {
 	if err != nil || len(m.requests) != 2 {
 		t.Fatalf("%v, %d requests", err, len(m.requests))
 	}
-	// The levels that are not listed take the smallest listed value: ½ each.
-	if s := res.Total(0.1); math.Abs(s.Value-0.5) > 1e-9 {
+	// The listed levels leave nothing for the others.
+	if s := res.Total(0.1); math.Abs(s.Value-0.875) > 1e-5 {
 		t.Errorf("score %v", s.Value)
 	}
 }

@@ -135,7 +135,7 @@ func tabulate(r *Rubric, results []*Result, minCoverage float64) *table {
 			for s := range res.Items[i].Samples {
 				g := &res.Items[i].Samples[s]
 				x := g.Score()
-				if g.Coverage < minCoverage {
+				if !dataset.Counts(g.Coverage, minCoverage) {
 					x = math.NaN()
 				}
 				row[i] = append(row[i], x)

@@ -17,7 +17,7 @@ func (it *Item) Distribution(minCoverage float64) (p []float64, coverage float64
 			coverage = g.Coverage
 		}
 		coverage = min(coverage, g.Coverage)
-		if g.Coverage < minCoverage {
+		if !dataset.Counts(g.Coverage, minCoverage) {
 			continue
 		}
 		if p == nil {
