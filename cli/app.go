@@ -21,8 +21,9 @@ import (
 // app is one run of the program.
 type app struct {
 	Env
-	cleanup    []func() error // run in reverse at the end
-	startsOver bool           // a command that is stopped keeps nothing
+	cleanup    []func() error  // run in reverse at the end
+	startsOver bool            // a command that is stopped keeps nothing
+	hinted     map[string]bool // what was said about errors of single items
 }
 
 func (a *app) close() error {

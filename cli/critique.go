@@ -158,6 +158,13 @@ func (a *app) itemError(err error, s dataset.Source, principle string) error {
 		where += ": principle " + principle
 	}
 	fmt.Fprintf(a.Err, "cai: error: %s: %s\n", printable(where), printable(err.Error()))
+	if hint := llm.HintOf(err); hint != "" && !a.hinted[hint] {
+		if a.hinted == nil {
+			a.hinted = map[string]bool{}
+		}
+		a.hinted[hint] = true
+		fmt.Fprintln(a.Err, "cai: hint: "+printable(hint))
+	}
 	return nil
 }
 

@@ -292,7 +292,18 @@ func (d *doctor) server() error {
 		return err
 	}
 	value := map[string]string{"host": m.Host(), "version": m.id.Version, "backend": m.id.Backend}
+	recognised := true
+	if m.id.Backend != "ollama" {
+		i, err := m.Inspect(d.ctx)
+		if err != nil {
+			d.broke("server", err)
+			return err
+		}
+		recognised = i.Recognised
+	}
 	switch {
+	case !recognised:
+		d.warn("server", value, "what follows shows whether it answers questions as OpenAI's servers do", "a server answers at %s; it does not list its models as OpenAI's protocol says", m.Host())
 	case m.id.Backend != "ollama":
 		d.pass("server", value, "one that speaks OpenAI's protocol at %s", m.Host())
 	case m.id.Version != "" && older(m.id.Version, "0.12.11"):

@@ -272,9 +272,7 @@ type openAIEmbeddings struct {
 func (o *openAI) embed(ctx context.Context, h *url.URL, texts []string) ([][]float32, error) {
 	at := h.JoinPath("embeddings")
 	body := map[string]any{"model": o.model, "input": texts, "encoding_format": "float"}
-	if !o.taken.has("encoding_format") {
-		delete(body, "encoding_format")
-	}
+	o.taken.apply(body)
 	resp, err := o.do(ctx, http.MethodPost, at, body)
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {

@@ -22,6 +22,9 @@ type Inspection struct {
 	// Loaded is the context length, in tokens, with which the model is in memory
 	// now; 0 if it is not.
 	Loaded int
+	// Recognised tells that the server has said what its protocol says; one of
+	// OpenAI's protocol that does not list its models has not.
+	Recognised bool
 	// MustThink tells that the model's thinking cannot be switched off.
 	MustThink bool
 }
@@ -41,14 +44,14 @@ func (c *Client) Inspect(ctx context.Context) (Inspection, error) {
 	}
 	b, ok := c.backend.(inspector)
 	if !ok {
-		return Inspection{Context: f.context}, nil
+		return Inspection{Context: f.context, Recognised: f.recognised}, nil
 	}
 	i, err := call(ctx, c, "look at the model", func(ctx context.Context, s *server) (Inspection, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errSilent)
 		defer cancel()
 		return b.inspect(ctx, s.url)
 	})
-	i.Context, i.MustThink = f.context, f.mustHave
+	i.Context, i.MustThink, i.Recognised = f.context, f.mustHave, f.recognised
 	return i, err
 }
 

@@ -304,7 +304,9 @@ func (o *ollama) mistake(err error) *Error {
 		f = *known
 	}
 	e := o.sorted(s.StatusCode, text, cause, f)
-	e.said = text
+	if e.said = text; isPage(sent) && s.StatusCode >= http.StatusInternalServerError {
+		e.Hint = proxyHint
+	}
 	return e
 }
 

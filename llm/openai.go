@@ -185,11 +185,7 @@ func (o *openAI) body(r Request) map[string]any {
 			b[p] = v
 		}
 	}
-	for p := range b {
-		if !o.taken.has(p) {
-			delete(b, p)
-		}
-	}
+	o.taken.apply(b)
 	return b
 }
 
@@ -499,6 +495,9 @@ func (o *openAI) mistake(code int, data []byte, wait time.Duration) *Error {
 		cause = fmt.Errorf("the server answered %d %s", code, http.StatusText(code))
 	}
 	e := &Error{Kind: KindRequest, Err: cause, said: said}
+	if isPage(data) && code >= http.StatusInternalServerError {
+		e.Hint = proxyHint
+	}
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden && (text == "" || aboutKey.MatchString(said)):
 		if e.fatal, e.Hint = true, "set OPENAI_API_KEY to the server's key"; !isPage(data) {

@@ -19,6 +19,7 @@ type taken struct {
 	most    int             // log-probabilities a token, where fewer
 	none    bool            // no log-probabilities at all
 	without map[string]bool // parameters that it refuses
+	only    map[string]any  // the one value that it takes of a parameter
 }
 
 func (t *taken) say(format string, args ...any) {
@@ -108,6 +109,20 @@ func fewerThan(said string, asked int) (n int, none bool) {
 	return 0, true
 }
 
+// apply takes out of the parameters of a call what the server refuses.
+func (t *taken) apply(body map[string]any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p := range body {
+		if v, ok := t.only[p]; ok {
+			body[p] = v
+		}
+		if t.without[p] {
+			delete(body, p)
+		}
+	}
+}
+
 // has tells whether a parameter is sent.
 func (t *taken) has(parameter string) bool {
 	t.mu.Lock()
@@ -147,6 +162,15 @@ func (t *taken) refused(said string, sent map[string]any, own map[string]any) bo
 		if _, set := own[p]; set && p != "seed" {
 			return false
 		}
+		if v := t.only[p]; v != nil && v != sent[p] {
+			return true // another call has learnt it
+		}
+		if m := onlyValue.FindStringSubmatch(said); m != nil && p == "temperature" && t.only[p] == nil && !t.without[p] {
+			v, _ := strconv.ParseFloat(m[1], 64) // digits
+			t.only = map[string]any{p: v}
+			t.say("the server refuses a temperature other than %s: that is asked for", m[1])
+			return true
+		}
 		if !t.without[p] {
 			t.without[p] = true
 			if !slices.Contains([]string{"stream_options", "encoding_format", "stream"}, p) { // which nobody misses
@@ -157,6 +181,9 @@ func (t *taken) refused(said string, sent map[string]any, own map[string]any) bo
 	}
 	return false
 }
+
+// onlyValue is the one that a server takes of a parameter.
+var onlyValue = regexp.MustCompile(`(?i)\b(?:only|default|must be|has to be|fixed (?:at|to))\b[^.\d]{0,30}(\d+(?:\.\d+)?)`)
 
 // names tells whether a refusal names a parameter.
 func names(said, parameter string) bool {

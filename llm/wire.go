@@ -202,6 +202,8 @@ func pageError(data []byte, who, want, hint string) *Error {
 	return &Error{Kind: KindOffFormat, Err: fmt.Errorf("%s is %s, not %s", who, page(data), want), fatal: true, page: true, Hint: hint}
 }
 
+const proxyHint = "a proxy answers in the place of the server: look whether that is up"
+
 // pageStatus is of a server, or of a proxy before it, that refuses with a web
 // page.
 func pageStatus(code int, data []byte) error {
@@ -221,7 +223,7 @@ var (
 // where it was neither that nor the model's own end.
 func ended(reason string) (truncated bool, _ error) {
 	word := strings.ToLower(strings.TrimSpace(reason))
-	e := &Error{Kind: KindStopped, Err: fmt.Errorf("the server ended the answer for another reason than its end: %q", clip(reason))}
+	e := &Error{Kind: KindStopped, Err: fmt.Errorf("the server ended the answer before its end, with the reason %q", clip(reason))}
 	switch {
 	case slices.Contains(stopped, word):
 		return false, nil
