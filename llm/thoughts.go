@@ -73,9 +73,14 @@ var (
 	// answer without thoughts.
 	final = regexp.MustCompile(`(?i)^(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>`)
 	// over ends an answer that follows thoughts.
-	over = regexp.MustCompile(`(?i)(?:<\|(?:return|end|call)\|>|\[end final response\])\s*$`)
-	// wrapped are marks around an answer that follows thoughts.
-	wrapped = regexp.MustCompile(`(?is)^(?:<answer>|<response>|<\|begin_of_solution\|>|<\|start_response\|>)(.*?)(?:</answer>|</response>|<\|end_of_solution\|>|<\|end_response\|>)?\s*$`)
+	over = regexp.MustCompile(`(?i)\s*(?:<\|(?:return|end|call)\|>|\[end final response\])\s*$`)
+	// wrap and unwrap are marks around an answer that follows thoughts.
+	wrap   = regexp.MustCompile(`(?i)^(?:<answer>|<response>|<\|begin_of_solution\|>|<\|start_response\|>)\s*`)
+	unwrap = regexp.MustCompile(`(?i)\s*(?:</answer>|</response>|<\|end_of_solution\|>|<\|end_response\|>)\s*$`)
+	// partOfMark is a mark with more in it than its name, as far as it goes.
+	partOfMark = regexp.MustCompile(`^<` + thoughtName + `\s[^<>\n]{0,80}$|^<\|(?:start|channel)\|?>(?:[^<]|<\|(?:channel|constrain)\|>)*(?:<\|?[a-z]*\|?)?$`)
+	// partOfTag is any mark, as far as it goes.
+	partOfTag = regexp.MustCompile(`^\s*(?:<[^>\n]{0,64}|\[[^\]\n]{0,64}|◁[^▷\n]{0,64})$`)
 	// begins are the beginnings of thoughts, for what may become one.
 	begins = []string{
 		"<think>", "<thinking>", "<thought>", "<thoughts>", "<reasoning>", "<reason>", "<reflection>", "<scratchpad>", "<inner_monologue>",
@@ -90,16 +95,20 @@ var (
 // the chat template had written. Marks within an answer stay, since it may be
 // about them. closed is false where the thoughts do not end: the text is cut off
 // within them and holds no answer.
-func Thoughts(text string) (thoughts, answer string, closed bool) {
+func Thoughts(text string) (thoughts, answer string, closed bool) { return parted(text, true) }
+
+// parted is [Thoughts] of a text that may not be whole yet: what only seems to
+// end a thought may be followed by its end.
+func parted(text string, whole bool) (thoughts, answer string, closed bool) {
 	var found []string
 	rest := strings.TrimLeftFunc(text, unicode.IsSpace)
 	for {
-		thought, after, ok, whole := leading(rest)
+		thought, after, ok, ends := leading(rest, whole)
 		if !ok {
 			break
 		}
 		found = append(found, strings.TrimSpace(thought))
-		if !whole {
+		if !ends {
 			return strings.TrimSpace(strings.Join(found, "\n\n")), "", false
 		}
 		rest = strings.TrimLeftFunc(after, unicode.IsSpace)
@@ -117,16 +126,19 @@ func Thoughts(text string) (thoughts, answer string, closed bool) {
 	if found == nil {
 		return "", text, true
 	}
-	rest = over.ReplaceAllString(rest, "")
-	if m := wrapped.FindStringSubmatch(rest); m != nil {
-		rest = strings.TrimSpace(m[1])
+	if m := wrap.FindString(rest); m != "" {
+		if rest = rest[len(m):]; whole {
+			rest = unwrap.ReplaceAllString(rest, "")
+		}
+	}
+	if whole {
+		rest = over.ReplaceAllString(rest, "")
 	}
 	return strings.TrimSpace(strings.Join(found, "\n\n")), rest, true
 }
 
-// leading parts the thought that a text begins with, if it does. whole tells
-// that it ends.
-func leading(text string) (thought, after string, ok, whole bool) {
+// leading parts the thought that a text begins with, if it does.
+func leading(text string, whole bool) (thought, after string, ok, ends bool) {
 	for _, o := range opening {
 		m := o.open.FindStringSubmatchIndex(text)
 		if m == nil {
@@ -136,14 +148,17 @@ func leading(text string) (thought, after string, ok, whole bool) {
 		if text[m[2]:m[3]] == "analysis" && m[0] == m[2] {
 			from = m[3] // the letter after it is the thought's
 		}
-		at, n := endOf(text, lower, from, o.ends(lower[m[2]:m[3]]))
-		if at < 0 {
+		at, n, talked := endOf(text, lower, from, o.ends(lower[m[2]:m[3]]))
+		if at < 0 || talked {
 			// Some models open with one name and close with another.
-			if e := anyEnd.FindStringIndex(text[from:]); e != nil && !mention(text, from+e[0], from+e[1]) {
-				at, n = from+e[0], e[1]-e[0]
+			for _, e := range anyEnd.FindAllStringIndex(text[from:], -1) {
+				if !mention(text, from+e[0], from+e[1]) {
+					at, n, talked = from+e[0], e[1]-e[0], false
+					break
+				}
 			}
 		}
-		if at < 0 {
+		if at < 0 || talked && !whole {
 			return text[from:], "", true, false
 		}
 		if strings.HasPrefix(lower[at:], "<|start|>") || strings.HasPrefix(lower[at:], "<|channel|>") {
@@ -156,32 +171,25 @@ func leading(text string) (thought, after string, ok, whole bool) {
 
 // endOf finds the first of the marks that is not only talked about, else the
 // first of them; -1 if there is none.
-func endOf(text, lower string, from int, marks []string) (at, n int) {
-	at, talked := -1, -1
-	var nTalked int
+func endOf(text, lower string, from int, marks []string) (at, n int, talked bool) {
+	at, talked = -1, true
 	for _, m := range marks {
-		for i := from; ; {
+		for i := from; ; i += len(m) {
 			k := strings.Index(lower[i:], m)
 			if k < 0 {
 				break
 			}
 			i += k
-			if !mention(text, i, i+len(m)) {
-				if at < 0 || i < at {
-					at, n = i, len(m)
-				}
+			about := mention(text, i, i+len(m))
+			if at < 0 || talked && !about || talked == about && i < at {
+				at, n, talked = i, len(m), about
+			}
+			if !about {
 				break
 			}
-			if talked < 0 || i < talked {
-				talked, nTalked = i, len(m)
-			}
-			i += len(m)
 		}
 	}
-	if at < 0 {
-		return talked, nTalked
-	}
-	return at, n
+	return at, n, talked
 }
 
 // loneEnd finds the end of thoughts without a beginning; nil where there is
@@ -219,6 +227,9 @@ func mention(text string, i, j int) bool {
 // thought.
 func mayThink(text string) bool {
 	text = asciiLower(strings.TrimLeftFunc(text, unicode.IsSpace))
+	if partOfMark.MatchString(text) {
+		return true
+	}
 	return slices.ContainsFunc(begins, func(b string) bool { return strings.HasPrefix(b, text) })
 }
 
@@ -266,11 +277,14 @@ func (r *Reply) settle(mustThink bool) *Error {
 	if strings.TrimSpace(answer) == "" && (answer != text || r.Thinking != "") {
 		e := &Error{
 			Kind: KindThinking,
-			Err:  fmt.Errorf("the model spent its %d tokens on thinking and gave no answer", r.OutputTokens),
+			Err:  errors.New("the model spent its tokens on thinking and gave no answer"),
 			Hint: "switch its thinking off where the model is served (llama-server --reasoning-budget 0, enable_thinking false in vLLM's chat template), or use a model that does not think",
 		}
-		if !closed && !r.Truncated {
+		switch {
+		case !closed && !r.Truncated:
 			e.Err = errors.New("the model's answer is one thought that does not end")
+		case r.OutputTokens > 0:
+			e.Err = fmt.Errorf("the model spent its %d tokens on thinking and gave no answer", r.OutputTokens)
 		}
 		return e
 	}
@@ -303,7 +317,7 @@ func withoutThoughts(hear func(string)) (take, end func(string)) {
 			hear(piece)
 		default:
 			held.WriteString(piece)
-			if _, answer, closed := Thoughts(held.String()); closed && !mayThink(answer) {
+			if _, answer, closed := parted(held.String(), false); closed && !mayThink(answer) && !partOfTag.MatchString(answer) {
 				end(answer)
 			}
 		}
