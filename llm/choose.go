@@ -115,7 +115,7 @@ func vote(ctx context.Context, m Chatter, req Request, votes int, options []stri
 
 var (
 	// lead is what models write before the option that they were asked for alone.
-	lead = regexp.MustCompile(`(?i)^(?:(?:the|my)\s+)?(?:(?:final|best|better|correct)\s+)?(?:answer|reply|response|option|choice|level|score|grade)\b(?:\s+is\b)?[^\pL\pN]*`)
+	lead = regexp.MustCompile(`(?i)^(?:(?:the|my)\s+)?(?:(?:final|best|better|correct)\s+)?(?:answer|reply|response|option|choice|level|score|grade|boxed)\b(?:\s+is\b)?[^\pL\pN]*`)
 	// word is the first run of letters and digits, and what stands behind it. Han
 	// and other scripts without blanks may follow it at once.
 	word = regexp.MustCompile(`(?s)^[^\pL\pN]*((?:[\p{Latin}\p{Greek}\p{Cyrillic}\pM\pN])+|\pL)(.*)`)
@@ -123,7 +123,7 @@ var (
 	// or B).
 	more = regexp.MustCompile(`(?i)^(?:[.,–-]\pN|\s*%|[^\pL\pN]+or\b)`)
 	// also names a second option.
-	also = regexp.MustCompile(`(?i)^[^\pL\pN&+/]*(?:and\b|[&+/])[^\pL\pN]*([\pL\pN]+)`)
+	also = regexp.MustCompile(`(?i)^[\s)*"']*(?:and\b|[&+/])[^\pL\pN]*([\pL\pN]+)`)
 )
 
 // namedIn gives the option that an answer names: its first word, whatever marks

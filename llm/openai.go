@@ -516,6 +516,7 @@ func (o *openAI) mistake(code int, data []byte, wait time.Duration) *Error {
 		e.fatal, e.Hint = true, "check the URL in the model's name: "+Redact(o.base)+"/chat/completions is asked"
 	case code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
 		e.Kind, e.retry = KindServer, true
+	case code == http.StatusNotImplemented:
 	case code >= http.StatusInternalServerError:
 		e.Kind, e.retry = KindServer, code == http.StatusInternalServerError && (text == "" || passing.MatchString(said))
 	}
@@ -552,7 +553,11 @@ func (o *openAI) message(data []byte) (text, said string) {
 	case json.Unmarshal(e.Detail, &list) == nil && len(list) > 0:
 		var wrong []string
 		for _, d := range list {
-			wrong = append(wrong, strings.Trim(fmt.Sprintln(d.Loc...), "\n")+": "+d.Msg)
+			at := make([]string, len(d.Loc))
+			for i, l := range d.Loc {
+				at[i] = fmt.Sprint(l)
+			}
+			wrong = append(wrong, strings.Join(at, ".")+": "+d.Msg)
 		}
 		text = strings.Join(wrong, "; ")
 	case e.Message != "":
