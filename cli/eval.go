@@ -135,7 +135,7 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 	if err := a.require(e.bounds, result); err != nil {
 		return err
 	}
-	if e.bad > 0 {
+	if e.bad > 0 || slices.ContainsFunc(e.scorers, func(s *evalScorer) bool { return s.seen != nil && s.seen.most() }) {
 		return silent(ExitSomeFailed)
 	}
 	return nil

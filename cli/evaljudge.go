@@ -98,8 +98,5 @@ func (j *judgeComparer) Compare(ctx context.Context, pair *dataset.Pair) (eval.C
 // close says why the judge gave few answers, if it did.
 func (j *judgeComparer) close() error {
 	j.seen.say(j.app, j.c)
-	if j.seen.most() {
-		return silent(ExitSomeFailed)
-	}
 	return nil
 }

@@ -21,6 +21,7 @@ type evalScorer struct {
 	of   func(file string) (eval.Comparer, error)
 	done func() error // nil if there is nothing to close
 	sets []evalSet    // of the files
+	seen *outcomes    // of a judge
 }
 
 // set takes what a scorer came to on a file.
@@ -61,7 +62,7 @@ func (a *app) evalScorers(c *urfave.Context, in *inputs, trained *trainedOn) (ou
 		if err != nil {
 			return out, err
 		}
-		out = append(out, &evalScorer{name: j.model.id.Model, kind: "judge", of: always(j), done: j.close})
+		out = append(out, &evalScorer{name: j.model.id.Model, kind: "judge", of: always(j), done: j.close, seen: &j.seen})
 	}
 	for i, name := range baselines {
 		if slices.Contains(baselines[:i], name) {

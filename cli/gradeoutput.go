@@ -93,7 +93,7 @@ type criterionJSON struct {
 	Coverage     eval.Figure   `json:"coverage"`
 	Applies      eval.Figure   `json:"applies"` // null where that could not be told
 	Weight       float64       `json:"weight"`
-	Samples      []eval.Figure `json:"samples"` // the score of each sample
+	Samples      []eval.Figure `json:"samples"` // the score of each sample; null where it does not count
 	// Dropped tells that the model's quotation is not in the reply.
 	Dropped bool   `json:"evidence_dropped,omitempty"`
 	Failure string `json:"failure,omitempty"`
@@ -117,7 +117,11 @@ func (j *gradeJob) line(g *toGrade, res *rubric.Result) *gradeLine {
 		p, coverage := it.Distribution(j.minCoverage)
 		cr.Distribution = nonNil(p)
 		for s := range it.Samples {
-			cr.Samples = append(cr.Samples, eval.Figure(it.Samples[s].Score()))
+			score := math.NaN()
+			if g := &it.Samples[s]; dataset.Counts(g.Coverage, j.minCoverage) {
+				score = g.Score()
+			}
+			cr.Samples = append(cr.Samples, eval.Figure(score))
 		}
 		if len(it.Samples) > 0 {
 			cr.Coverage = eval.Figure(coverage)

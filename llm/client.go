@@ -287,7 +287,7 @@ func (c *Client) verify(reply *Reply, r Request, f facts) error {
 	text := reply.Text
 	if err := reply.settle(f.mustHave); err != nil {
 		switch {
-		case r.MaxTokens <= fewTokens:
+		case r.TopLogprobs > 0 || r.MaxTokens <= voteTokens:
 			begin := []rune(strings.TrimSpace(cmp.Or(text, reply.Thinking)))
 			err.Err = fmt.Errorf("the model begins its answer with a thought (%s), where the answer's first token was asked for", clip(string(begin[:min(len(begin), 40)])))
 		case r.ThinkTokens > 0:

@@ -427,6 +427,7 @@ func formOf(t *rapid.T, v1 bool, a said, text string) string {
 // What ends an answer that is neither its end nor the limit is an error, and so
 // is one that comes in its midst.
 func TestEndsOfAnswersAreTyped(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, v1 bool) {
 		for finish, want := range map[string]llm.Kind{
 			"stop": "", "length": "", "": "", "end_turn": "", "MAX_TOKENS": "",
@@ -474,6 +475,7 @@ func TestEndsOfAnswersAreTyped(t *testing.T) {
 // A web page is named as one at once, wherever it comes; a proxy's is asked
 // again.
 func TestWebPagesAreNamed(t *testing.T) {
+	t.Parallel()
 	page := "<!doctype html>\n<html><head><title>Sign in &amp; go on</title></head><body></body></html>"
 	for _, model := range []string{"m", "openai:m@"} {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) })
@@ -510,6 +512,7 @@ func TestWebPagesAreNamed(t *testing.T) {
 // A first answer that is broken is asked for again once the server has said who
 // it is.
 func TestABrokenFirstAnswerIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, v1 bool) {
 		good := strings.Join(said{[]string{"Hello."}, "", "stop"}.chunks(v1), "\n") + "\n"
 		for _, broken := range []string{good[:20], "data: {\"choices\":[{\"del\n\n", "null and void", "{\"a\":1} trailing"} {
