@@ -106,7 +106,9 @@ func (u *auditing) ask(s *audit.Search) error {
 	}
 	p := u.app.progress(u.c, "audit: judge", "exploits", int64(len(pairs)))
 	defer p.done()
-	return s.Ask(u.ctx, j, func(done, _ int) { p.set(int64(done), "") })
+	err = s.Ask(u.ctx, j, func(done, _ int) { p.set(int64(done), "") })
+	p.done()
+	return errors.Join(err, j.close())
 }
 
 // searchBlocks shows the best exploits.

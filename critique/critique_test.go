@@ -18,6 +18,7 @@ import (
 // and writes text.
 type model struct {
 	yes, bias float64
+	away      float64 // probability of something else
 	text      string
 	requests  []llm.Request
 }
@@ -35,7 +36,8 @@ func (m *model) Chat(_ context.Context, r llm.Request) (*llm.Reply, error) {
 	if strings.Contains(prompt, "(A) No.") {
 		s = m.bias - m.yes
 	}
-	top := []llm.Alternative{{Text: " A", Logprob: -math.Log1p(math.Exp(-s))}, {Text: "B", Logprob: -math.Log1p(math.Exp(s))}}
+	less := math.Log1p(-m.away)
+	top := []llm.Alternative{{Text: " A", Logprob: less - math.Log1p(math.Exp(-s))}, {Text: "B", Logprob: less - math.Log1p(math.Exp(s))}}
 	return &llm.Reply{Text: "A", Tokens: []llm.Token{{Alternative: top[0], Top: top}}, PromptTokens: 9}, nil
 }
 
@@ -100,4 +102,22 @@ func TestAReplyWithoutAPromptIsCriticisedAlone(t *testing.T) {
 	if p := m.requests[0].Messages[0].Content; !strings.HasPrefix(p, "Assistant's reply:\nr") {
 		t.Errorf("prompt %q", p)
 	}
+}
+
+// Where the answers have next to no probability the critic is undecided, whatever
+// the rest says.
+func TestAnAnswerWithoutMassIsUndecided(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &model{
+			yes: rapid.Float64Range(-5, 5).Draw(t, "yes"), away: rapid.Float64Range(0, 0.9999).Draw(t, "on something else"),
+			text: "It is fine.",
+		}
+		got, v, err := critique.New(m, who, 0, 0, 0, nil).Critique(context.Background(), dataset.Prompt("q"), dataset.Response{Text: "r"}, &honest, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(v.Coverage-(1-m.away)) > 1e-9 || v.Undecided() != (1-v.Coverage > 0.9) || v.Undecided() != math.IsNaN(got.Probability) || strings.TrimSpace(v.First) != "A" {
+			t.Fatalf("%+v, stored %v", v, got.Probability)
+		}
+	})
 }

@@ -163,3 +163,30 @@ func TestTheJudgeIsKnownByWhatChangesItsAnswers(t *testing.T) {
 		t.Error("an unknown mode was taken")
 	}
 }
+
+// Principles about which too little was said change nothing, as if they had not
+// been asked.
+func TestPoolLeavesOutWhatDoesNotCount(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all, counted []judge.Preference
+		var ps, counting []constitution.Principle
+		least := math.Inf(1)
+		for range rapid.IntRange(1, 5).Draw(t, "principles") {
+			p := judge.Preference{
+				Z: rapid.Float64Range(-5, 5).Draw(t, "z"), Bias: rapid.Float64Range(-5, 5).Draw(t, "bias"),
+				Coverage: rapid.SampledFrom([]float64{0, 0.05, 0.1, 0.5, 1}).Draw(t, "coverage"),
+			}
+			w := constitution.Principle{Weight: rapid.Float64Range(0.1, 3).Draw(t, "weight")}
+			all, ps = append(all, p), append(ps, w)
+			if p.Coverage >= judge.LeastCoverage {
+				counted, counting = append(counted, p), append(counting, w)
+				least = min(least, p.Coverage)
+			}
+		}
+		got, ok := judge.Pool(all, ps)
+		want, _ := judge.Pool(counted, counting)
+		if ok != (len(counted) > 0) || ok && (got != want || got.Coverage != least) {
+			t.Fatalf("%+v, %v of %+v", got, ok, all)
+		}
+	})
+}

@@ -28,7 +28,7 @@ func judged(t *rapid.T) ([]dataset.Judgment, map[dataset.Hash]float64) {
 				js = append(js, dataset.Judgment{
 					Principle: principle(i), Order: o, Sample: s,
 					LPFirst: lp, LPSecond: rapid.Float64Range(-12, -1e-6).Draw(t, "lp2"),
-					LPTie: math.NaN(), Coverage: rapid.Float64Range(0, 1).Draw(t, "coverage"),
+					LPTie: math.NaN(), Coverage: rapid.Float64Range(0.001, 1).Draw(t, "coverage"),
 				})
 			}
 		}
@@ -166,6 +166,24 @@ func TestAPrincipleThatIsNotWeighedIsLeftOut(t *testing.T) {
 		got, _ := label.Aggregate(append(slices.Clone(js), stranger, other), set)
 		if !near(got.P, want.P) {
 			t.Fatalf("P %v with a stranger's judgments, %v without", got.P, want.P)
+		}
+	})
+}
+
+// A judgment of coverage 0 says nothing: no threshold makes it count.
+func TestAJudgmentWithoutCoverageNeverCounts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		js, w := judged(t)
+		set := label.Settings{Rule: rule(t), Weights: w} // asks for no coverage
+		want, ok := label.Aggregate(js, set)
+		for p := range w {
+			for _, o := range []dataset.Order{dataset.OrderAB, dataset.OrderBA} {
+				js = append(js, dataset.Judgment{Principle: p, Order: o, Sample: 9, LPFirst: -1, LPSecond: -7, LPTie: math.NaN()})
+			}
+		}
+		got, still := label.Aggregate(js, set)
+		if ok != still || !near(got.P, want.P) || !near(got.Coverage, want.Coverage) {
+			t.Fatalf("%+v becomes %+v", want, got)
 		}
 	})
 }

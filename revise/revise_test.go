@@ -23,6 +23,7 @@ type model struct {
 	cut     bool
 	judge   float64 // log-odds for the reply without the word
 	fail    error
+	unsure  string // answers to prompts with this text have next to no probability
 }
 
 func (m *model) Chat(_ context.Context, r llm.Request) (*llm.Reply, error) {
@@ -46,6 +47,11 @@ func (m *model) Chat(_ context.Context, r llm.Request) (*llm.Reply, error) {
 		}
 	}
 	top := []llm.Alternative{{Text: "A", Logprob: -math.Log1p(math.Exp(-s))}, {Text: "B", Logprob: -math.Log1p(math.Exp(s))}}
+	if m.unsure != "" && strings.Contains(p, m.unsure) {
+		for i := range top {
+			top[i].Logprob -= 4
+		}
+	}
 	return &llm.Reply{Tokens: []llm.Token{{Alternative: top[0], Top: top}}}, nil
 }
 
@@ -172,5 +178,30 @@ func TestAnErrorKeepsTheStepsThatWereDone(t *testing.T) {
 	})
 	if !errors.Is(err, broken) || len(res.Steps) != 1 {
 		t.Fatalf("%+v, %v", res, err)
+	}
+}
+
+// What nobody can tell is neither mended nor called clean, and no revision is
+// taken on no information.
+func TestUndecidedIsNoVerdict(t *testing.T) {
+	verdicts := 0
+	m := &model{judge: 3, unsure: "Is the reply good?"}
+	r := reviser(t, m, revise.Options{Rounds: 2, Threshold: 0.5})
+	r.OnVerdict = func(v critique.Verdict) {
+		if v.Undecided() {
+			verdicts++
+		}
+	}
+	res, err := run(t, r, "a bad reply")
+	if err != nil || res.Clean || len(res.Steps) != 0 || res.Undecided != 5 || verdicts != 5 {
+		t.Errorf("%+v, %v, %d verdicts", res, err, verdicts)
+	}
+	m = &model{judge: 3, unsure: "Which reply", rewrite: func(string) string { return "a fine reply" }}
+	res, err = run(t, reviser(t, m, revise.Options{Rounds: 1, Threshold: 0.5}), "a bad reply")
+	if err != nil || len(res.Steps) != 1 || res.Final != "a bad reply" {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if s := res.Steps[0]; s.Accepted || s.Reason != revise.ReasonUndecided || !math.IsNaN(s.P) {
+		t.Errorf("%+v", s)
 	}
 }

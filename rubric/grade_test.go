@@ -385,3 +385,27 @@ func TestHolistic(t *testing.T) {
 		t.Errorf("score %v", s.Value)
 	}
 }
+
+// Where the answers whether a criterion applies have next to no probability it is
+// not known, and nothing further is asked about it.
+func TestAppliesIsNotGuessed(t *testing.T) {
+	told := 0
+	m := &model{answer: func(p string, r llm.Request) (*llm.Reply, error) {
+		if strings.Contains(cue(p), "user polite") {
+			return says(map[string]float64{"Yes": 0.04, "No": 0.01, "The": 0.9}), nil
+		}
+		return answers(p, r)
+	}}
+	asked := rubric.Asked{Samples: 2, MinCoverage: 0.1, OnAnswer: func(c llm.Choice) {
+		if told++; (c.Coverage < 0.1) != (c.First == "The") {
+			t.Errorf("%+v", c)
+		}
+	}}
+	res, err := rubric.New(m, who, &memory{}, mustParse(t, three), 0, 0, nil).Grade(t.Context(), reply, asked)
+	if err != nil || !math.IsNaN(res.Items[2].Applies) || len(res.Items[2].Samples) != 0 || told != 6 {
+		t.Fatalf("%+v, %v, %d answers", res.Items[2], err, told)
+	}
+	if want := (0.5 + 0.8) / 2; math.Abs(res.Total(0.1).Value-want) > 1e-9 {
+		t.Errorf("score %v, want %v of the others", res.Total(0.1).Value, want)
+	}
+}
