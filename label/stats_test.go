@@ -43,7 +43,7 @@ func voted(t *rapid.T) ([]votedPair, []dataset.Hash, map[dataset.Hash]float64) {
 					pairs[n].js = append(pairs[n].js, dataset.Judgment{
 						Principle: principle(i), Judge: dataset.HashOf("judge", fmt.Sprint(j)), Order: o,
 						LPFirst: float64(-rapid.IntRange(1, 40).Draw(t, "lp")) / 8, LPSecond: float64(-rapid.IntRange(1, 40).Draw(t, "lp2")) / 8,
-						LPTie: math.NaN(), Coverage: rapid.Float64Range(0, 1).Draw(t, "coverage"),
+						LPTie: math.NaN(), Coverage: rapid.Float64Range(0.001, 1).Draw(t, "coverage"),
 					})
 				}
 			}
