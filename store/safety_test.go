@@ -328,7 +328,7 @@ func TestFilesThatCannotBeOpenedSayWhy(t *testing.T) {
 		{filepath.Join(dir, "no", "such", "cai.db"), "the folder " + filepath.Join(dir, "no", "such") + " does not exist"},
 	} {
 		before, _ := os.ReadFile(c.path)
-		for name, open := range map[string]func(context.Context, string) (*store.Store, error){"Open": store.Open, "OpenExisting": store.OpenExisting} {
+		for name, open := range map[string]func(context.Context, string, ...store.Rules) (*store.Store, error){"Open": store.Open, "OpenExisting": store.OpenExisting} {
 			s, err := open(t.Context(), c.path)
 			if err == nil {
 				s.Close()
