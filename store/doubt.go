@@ -37,8 +37,8 @@ const (
 )
 
 const countDoubtful = `
-	SELECT (SELECT count(*) FROM failures f JOIN judgments g ON g.judge = f.judge AND g.pair = f.pair
-	          AND g.principle = f.principle AND g.slot_order = f.slot_order AND g.sample = f.sample),
+	SELECT (SELECT count(*) FROM failures f WHERE EXISTS (SELECT 1 FROM judgments g WHERE g.judge = f.judge AND g.pair = f.pair
+	          AND g.principle = f.principle AND g.slot_order = f.slot_order AND g.sample = f.sample)),
 	       ifnull(sum(kind = 'critiques'), 0), ifnull(sum(kind = 'revisions'), 0), ifnull(sum(kind = 'grades'), 0),
 	       ifnull(sum(kind = 'responses'), 0), ifnull(sum(kind = 'answers'), 0) FROM doubts`
 
