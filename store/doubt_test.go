@@ -359,3 +359,53 @@ func TestADoubtfulJudgmentIsAskedAgain(t *testing.T) {
 		t.Errorf("without rules %q, %v, %v", v, doubtful, err)
 	}
 }
+
+// A new critique takes the place of the doubtful ones of its question, and a new
+// step that of a doubtful one and of what began from it.
+func TestDoubtfulStepsGiveTheirPlace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "cai.db")
+	older(t, path, oldMixture)
+	s, err := store.Open(t.Context(), path, todays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	judge, principle := oldJudge("token").Hash(), hashes(testConstitution(2))[0]
+	c := &dataset.Critique{
+		Prompt: dataset.Prompt("q"), Response: dataset.Response{Text: "one"}, Principle: principle, Judge: judge,
+		Probability: 0.6, Coverage: 0.8, Text: "anew", Created: fixedTime,
+	}
+	r := &dataset.Revision{
+		Prompt: c.Prompt, Before: c.Response, After: dataset.Response{Text: "clean"}, Round: 2, Principle: principle, Judge: judge,
+		Critique: "c", P: 0.7, Accepted: true, Created: fixedTime,
+	}
+	for range 2 {
+		if err := s.AddCritique(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddRevision(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := s.Status(t.Context())
+	want := store.Doubtful{Judgments: 1, Grades: 2, Answers: 1}
+	if err != nil || st.Doubtful != want || st.Critiques != 3 || st.Revisions != 4 {
+		t.Errorf("%+v, %d critiques, %d revisions, %v", st.Doubtful, st.Critiques, st.Revisions, err)
+	}
+	// The same words with another verdict: the last one stands.
+	c.Probability = 0.2
+	if err := s.AddCritique(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	var ps []float64
+	for got, err := range s.Critiques(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, got.Probability)
+	}
+	if fmt.Sprint(ps) != "[0.7 0.5 0.2]" {
+		t.Errorf("critiques with %v", ps)
+	}
+}
