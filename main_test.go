@@ -1,9 +1,11 @@
 package main
 
 import (
+	"database/sql"
 	"flag"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -20,8 +22,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs every command as a user does, against a fake Ollama where a
-// model is needed. The scripts have two commands of their own: "exits CODE cmd…"
-// and "fake …", for which see [fake].
+// model is needed. The scripts have commands of their own: "exits CODE cmd…",
+// "fake …", for which see [fake], and "older …", for which see [older].
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "cli/testdata/script",
@@ -34,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 			"fake":  fake,
+			"older": older,
 		},
 	})
 }
@@ -57,6 +60,44 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// older makes what an older version wrote:
+//
+//	older FILE.db [CHANGES.sql]      the database of cli/testdata/443d29a, with changes
+//	older model.safetensors FILE…    files of that folder as they are
+func older(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: older FILE.db [CHANGES.sql] | older FILE…")
+	}
+	folder := filepath.Join("cli", "testdata", "443d29a")
+	if filepath.Ext(args[0]) != ".db" {
+		for _, name := range args {
+			b, err := os.ReadFile(filepath.Join(folder, name))
+			ts.Check(err)
+			ts.Check(os.WriteFile(ts.MkAbs(name), b, 0o600))
+		}
+		return
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	names, err := filepath.Glob(filepath.Join("store", "migrations", "000[1-8]_*.sql"))
+	ts.Check(err)
+	names = append(names, filepath.Join(folder, "data.sql"))
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		ts.Check(err)
+		_, err = db.Exec(string(b))
+		ts.Check(err)
+	}
+	for _, name := range args[1:] {
+		_, err = db.Exec(ts.ReadFile(name))
+		ts.Check(err)
+	}
+	_, err = db.Exec("PRAGMA application_id = 0x63616931; PRAGMA user_version = 8")
+	ts.Check(err)
 }
 
 type serverKey struct{}

@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"cai/dataset"
 	"cai/label"
@@ -18,12 +21,13 @@ import (
 type remembered struct {
 	*model
 	store *store.Store
-	calls int // that reached the model
+	again bool // ask again where the answer of an older version cannot be used
+	calls int  // that reached the model
 	hits  int
 }
 
 func (a *app) remember(m *model, st *store.Store) *remembered {
-	return &remembered{model: m, store: st}
+	return &remembered{model: m, store: st, again: true}
 }
 
 // Chat answers from the store, or asks the model and keeps its answer.
@@ -50,19 +54,22 @@ func (r *remembered) answer(ctx context.Context, req llm.Request, m llm.Chatter,
 	if err != nil {
 		return nil, false, err
 	}
-	data, ok, err := r.store.Answer(ctx, key)
+	data, doubtful, ok, err := r.store.Answer(ctx, key)
 	if err != nil {
 		return nil, false, err
 	}
-	if ok {
+	if doubtful && !r.again {
+		return nil, false, &llm.Error{
+			Kind: llm.KindOffFormat, Op: "read the answer",
+			Err: errors.New("an older version of cai kept one that cannot be used"), Hint: "--retry-failed asks again",
+		}
+	}
+	if ok && !doubtful {
 		reply := &llm.Reply{}
 		if err := json.Unmarshal(data, reply); err != nil {
 			return nil, false, fmt.Errorf("stored answer %s: %w", key, err)
 		}
-		// What earlier versions kept may be a thought; the model is asked again.
-		if reply.Settle() == nil {
-			return reply, false, nil
-		}
+		return reply, false, reply.Settle() // earlier versions kept thoughts, too
 	}
 	select {
 	case <-stop:
@@ -77,6 +84,31 @@ func (r *remembered) answer(ctx context.Context, req llm.Request, m llm.Chatter,
 		return nil, true, err
 	}
 	return reply, true, r.store.PutAnswer(context.WithoutCancel(ctx), key, data)
+}
+
+// todaysRules are those by which the answers that an older version stored are
+// told from those that cannot be used.
+var todaysRules = store.Rules{
+	Thinks: func(text string) bool {
+		_, answer, closed := llm.Thoughts(text)
+		return !closed || answer != text
+	},
+	Refuses: func(answer []byte) bool {
+		var r llm.Reply
+		if json.Unmarshal(answer, &r) != nil {
+			return false // reading it says so
+		}
+		readOut := len(r.Tokens) > 0
+		if r.Settle() != nil {
+			return true
+		}
+		if !readOut {
+			return false
+		}
+		// A read-out of marks alone is followed by another question.
+		d, err := r.Distribution("A", "B")
+		return err != nil || d.Coverage == 0 && strings.IndexFunc(r.Text, func(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }) >= 0
+	},
 }
 
 func (r *remembered) key(req llm.Request) (dataset.Hash, error) {

@@ -96,12 +96,30 @@ func (a *app) principles(c *urfave.Context) (*constitution.Constitution, []const
 
 // store opens the database, making it if it is not there.
 func (a *app) store(c *urfave.Context) (*store.Store, error) {
-	return a.keep(store.Open(c.Context, c.String("db")))
+	return a.current(c, store.Open)
 }
 
 // existingStore opens the database of a command that only reads it.
 func (a *app) existingStore(c *urfave.Context) (*store.Store, error) {
-	return a.keep(store.OpenExisting(c.Context, c.String("db")))
+	return a.current(c, store.OpenExisting)
+}
+
+// current opens the database, and says what bringing it up to date has found.
+func (a *app) current(c *urfave.Context, open func(context.Context, string, ...store.Rules) (*store.Store, error)) (*store.Store, error) {
+	st, err := a.keep(open(c.Context, c.String("db"), todaysRules))
+	if err != nil {
+		return nil, err
+	}
+	if d := st.NewlyDoubtful(); d != (store.Doubtful{}) {
+		have, err := st.Status(c.Context)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range doubtfulLines(&have) {
+			a.warn("%s", line)
+		}
+	}
+	return st, nil
 }
 
 func (a *app) keep(st *store.Store, err error) (*store.Store, error) {

@@ -37,6 +37,7 @@ func (a *app) critiqueCommand() *urfave.Command {
 			&urfave.Float64Flag{Name: "threshold", Value: 0.5, Usage: "the probability from which a reply violates a principle (`P`)"},
 			&urfave.IntFlag{Name: "max-tokens", Value: critique.DefaultMaxTokens, Usage: "at most `N` tokens a critique"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of the model's sampler (`N`)"},
+			againFlag(),
 			outFlag("write the JSON Lines"),
 		}, inputFlags()...),
 		Action: a.runCritique,
@@ -45,6 +46,12 @@ func (a *app) critiqueCommand() *urfave.Command {
 
 func promptFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "prompt", Usage: "what the replies answer, where the file does not say (`TEXT`)"}
+}
+
+// againFlag is for commands that keep nothing of what failed but the answers of
+// an older version.
+func againFlag() urfave.Flag {
+	return &urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what an older version stored and cannot be used"}
 }
 
 type critiqueJSON struct {
@@ -133,6 +140,7 @@ func (a *app) replies(c *urfave.Context, answer int) (*replyJob, error) {
 		return nil, err
 	}
 	j.model = a.remember(m, j.store)
+	j.model.again = c.Bool("retry-failed")
 	return j, nil
 }
 

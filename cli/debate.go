@@ -156,7 +156,7 @@ func (d *debateRun) debaters(m llm.Chatter, _ string) (asker, error) {
 	}
 	s := d.settings
 	s.Options = d.model.options
-	turns := &keptTurns{Chatter: m, stop: d.app.Stop, known: &remembered{model: d.model, store: d.store}}
+	turns := &keptTurns{Chatter: m, stop: d.app.Stop, known: d.app.remember(d.model, d.store)}
 	if d.debater != nil {
 		s.Debater = d.debater.id
 		turns.known.model = d.debater
@@ -259,6 +259,9 @@ func (d *debateRun) figures(ctx context.Context) (*debatesJSON, error) {
 		pairs++
 		for i := range j.Judgments {
 			g := &j.Judgments[i]
+			if g.Doubt != "" {
+				continue
+			}
 			t, err := debate.ParseTranscript(g.Rationale)
 			if err != nil {
 				return nil, fmt.Errorf("pair %s: %w", g.Pair, err)

@@ -59,6 +59,9 @@ func (d *debateRun) show() (err error) {
 		}
 		for i := range j.Judgments {
 			g := &j.Judgments[i]
+			if g.Doubt != "" {
+				continue
+			}
 			t, err := debate.ParseTranscript(g.Rationale)
 			if err != nil {
 				return fmt.Errorf("pair %s: %w", g.Pair, err)

@@ -60,6 +60,7 @@ func (a *app) gradeCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` replies"},
 			promptFlag(),
 			&urfave.IntFlag{Name: "seed", Usage: "seed of sampled answers and of the intervals (`N`)"},
+			againFlag(),
 			outFlag("write the JSON Lines"),
 		}, inputFlags()...),
 		Action: a.runGrade,
@@ -155,7 +156,7 @@ func (a *app) runGrade(c *urfave.Context) error {
 // that what is wrong with them is found before the first call.
 func (a *app) gradeJob(c *urfave.Context) (*gradeJob, error) {
 	j := &gradeJob{app: a, c: c, kinds: map[llm.Kind]int{}, minCoverage: c.Float64("min-coverage")}
-	j.asked = rubric.Asked{Samples: c.Int("samples"), Evidence: c.Bool("evidence"), MinCoverage: j.minCoverage}
+	j.asked = rubric.Asked{Samples: c.Int("samples"), Evidence: c.Bool("evidence"), Again: c.Bool("retry-failed"), MinCoverage: j.minCoverage}
 	j.asked.OnAnswer = func(x llm.Choice) { j.seen.answer(dataset.Counts(x.Coverage, j.minCoverage), x.First) }
 	switch how := c.String("aggregate"); how {
 	case "explicit":

@@ -39,6 +39,7 @@ func (a *app) reviseCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "max-tokens", Value: revise.DefaultMaxTokens, Usage: "at most `N` tokens a revision"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of the draw and of the model's sampler (`N`)"},
 			shapeFlag(),
+			againFlag(),
 			outFlag("write the JSON Lines"),
 		}, inputFlags()...),
 		Action: a.runRevise,

@@ -33,6 +33,7 @@ func (a *app) sampleCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "max-tokens", Value: 512, Usage: "at most `N` tokens a reply"},
 			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` prompts"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of the model's sampler (`N`)"},
+			againFlag(),
 			outFlag("write the JSON Lines"),
 		}, inputFlags()...),
 		Action: a.runSample,
@@ -107,6 +108,7 @@ func (a *app) runSample(c *urfave.Context) error {
 		return err
 	}
 	j.model = a.remember(m, st)
+	j.model.again = c.Bool("retry-failed")
 	enc := dataset.NewEncoder(out)
 	p := a.progress(c, "sample", "replies", int64(total*j.n))
 	defer p.done()

@@ -135,6 +135,9 @@ func (a *app) printStatus(s *statusJSON) {
 	if s.Embeddings > 0 {
 		fmt.Fprintf(a.Out, "%d embeddings\n", s.Embeddings)
 	}
+	for _, line := range doubtfulLines(&s.Status) {
+		fmt.Fprintln(a.Out, line)
+	}
 	w := tabwriter.NewWriter(a.Out, 0, 8, 2, ' ', 0)
 	if len(s.Judges) > 0 {
 		fmt.Fprintln(w, "\nJUDGE\tMODEL\tMODE\tSHAPE\tJUDGMENTS\tPAIRS\tFAILED")
@@ -171,6 +174,29 @@ func (a *app) printStatus(s *statusJSON) {
 		}
 	}
 	w.Flush()
+}
+
+// doubtfulLines says of what an older version stored how much cannot be used, and
+// how it is asked again.
+func doubtfulLines(s *store.Status) (lines []string) {
+	const told = "of %d %s were stored by an older version from answers that tell nothing"
+	for _, k := range []struct {
+		n, all  int64
+		what    string
+		follows string
+	}{
+		{s.Doubtful.Judgments, s.Judgments, "judgments", "labels abstain on them; cai label --retry-failed, or cai debate, asks them again"},
+		{s.Doubtful.Critiques, s.Critiques, "critiques", "cai critique --retry-failed asks them again"},
+		{s.Doubtful.Revisions, s.Revisions, "revisions", "exports leave them out; cai revise --retry-failed asks them again"},
+		{s.Doubtful.Grades, s.Grades, "grades", "they have no coverage; cai grade --retry-failed asks them again"},
+		{s.Doubtful.Responses, s.Responses, "replies", "revisions wrote a model's thoughts into them"},
+		{s.Doubtful.Answers, s.Answers, "kept answers", "sample, critique and revise ask them again with --retry-failed"},
+	} {
+		if k.n > 0 {
+			lines = append(lines, fmt.Sprintf("%d "+told+": %s", k.n, k.all, k.what, k.follows))
+		}
+	}
+	return lines
 }
 
 func bytesText(n int64) string {

@@ -22,6 +22,8 @@ type Grade struct {
 	PromptTokens int
 	Duration     time.Duration
 	Created      time.Time
+	// Doubt is as [Judgment] has it.
+	Doubt string
 }
 
 // Score is the expected level, from 0 at the lowest to 1 at the highest: of a

@@ -212,6 +212,9 @@ type Judgment struct {
 	Duration     time.Duration
 	Rationale    string
 	Created      time.Time
+	// Doubt is why the answer, which an older version stored, does not count;
+	// empty where it does. The judgment is then read as one without coverage.
+	Doubt string
 }
 
 // LogOdds gives the log-odds that the first slot wins.

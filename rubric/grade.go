@@ -68,6 +68,8 @@ type Asked struct {
 	Samples  int  // of each question; at least 1
 	Holistic bool // the reply as a whole, not criterion by criterion
 	Evidence bool // a quotation for each criterion
+	// Again asks again what an older version stored and cannot be used.
+	Again bool
 	// MinCoverage is the coverage under which an answer whether a criterion applies
 	// does not count.
 	MinCoverage float64
@@ -114,6 +116,9 @@ func (g *Grader) Grade(ctx context.Context, r *Reply, a Asked) (*Result, error) 
 	}
 	t := &turn{Grader: g, reply: r, asked: a, known: map[slot]dataset.Grade{}}
 	for _, x := range had {
+		if x.Doubt != "" && a.Again {
+			continue
+		}
 		t.known[slot{x.Question, x.Sample}] = x
 	}
 	out := &Result{Reply: r}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 
 	"cai/dataset"
@@ -129,7 +130,7 @@ func (s *Store) PairSoFar(ctx context.Context, judge, pair, rule dataset.Hash) (
 	if err := s.judgedJudgments(ctx, map[int64]dataset.Hash{j.id: judge}, "("+strconv.FormatInt(id, 10)+")", "", byID); err != nil {
 		return nil, nil, s.failed("read the judgments of a pair", err)
 	}
-	return byID[id].Judgments, stop, nil
+	return sound(byID[id].Judgments), stop, nil
 }
 
 // LatestJudgments gives what a judge has said of the pairs that came into the
@@ -164,12 +165,17 @@ func (s *Store) latest(ctx context.Context, hash dataset.Hash, pairs int, yield 
 			return err
 		}
 		for _, id := range ids {
-			if !yield(byID[id].Judgments) {
+			if !yield(sound(byID[id].Judgments)) {
 				return nil
 			}
 		}
 	}
 	return nil
+}
+
+// sound leaves out what is doubtful, which is asked again or not known.
+func sound(js []dataset.Judgment) []dataset.Judgment {
+	return slices.DeleteFunc(js, func(j dataset.Judgment) bool { return j.Doubt != "" })
 }
 
 type pairID struct {
@@ -181,7 +187,7 @@ type pairID struct {
 // which they came.
 func (s *Store) latestPairs(ctx context.Context, judge int64, n int) ([]pairID, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT p.id, p.hash
-		FROM (SELECT DISTINCT pair FROM judgments WHERE judge = ? ORDER BY pair DESC LIMIT ?) g
+		FROM (SELECT DISTINCT pair FROM sound_judgments WHERE judge = ? ORDER BY pair DESC LIMIT ?) g
 		JOIN pairs p ON p.id = g.pair ORDER BY p.id`, judge, n)
 	if err != nil {
 		return nil, err

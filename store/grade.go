@@ -25,8 +25,8 @@ func (s *Store) PutRubric(ctx context.Context, hash dataset.Hash, name, text str
 
 // AddGrade stores a grade with its prompt and reply and returns when it would
 // survive a power cut. Where the question was answered before, the first answer
-// stays and takes the new one's evidence if it has none. The judge and the
-// rubric must be known.
+// stays and takes the new one's evidence if it has none, unless it is doubtful: the
+// new one then takes its place. The judge and the rubric must be known.
 func (s *Store) AddGrade(ctx context.Context, g *dataset.Grade) error {
 	if g.Sample < 0 {
 		return fmt.Errorf("store a grade: sample %d is negative", g.Sample)
@@ -75,6 +75,10 @@ func (s *Store) AddGrade(ctx context.Context, g *dataset.Grade) error {
 		if !found {
 			return refuse("rubric %s is not in the store", g.Rubric)
 		}
+		if err := t.makeRoom("grades", "judge = ? AND response = ? AND criterion = ? AND sample = ?",
+			judge.id, idResponse, g.Question[:], g.Sample); err != nil {
+			return err
+		}
 		_, err = t.exec(`INSERT INTO grades (prompt, response, judge, rubric, criterion, name, sample,
 			distribution, score, coverage, evidence, verified, prompt_tokens, milliseconds, created)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -89,12 +93,13 @@ func (s *Store) AddGrade(ctx context.Context, g *dataset.Grade) error {
 }
 
 // Grades gives what a judge made of a reply, by the reply's content hash, in the
-// order in which it was asked. The texts and the rubrics are left out.
+// order in which it was asked. The texts and the rubrics are left out. A doubtful
+// one has no coverage.
 func (s *Store) Grades(ctx context.Context, judge, response dataset.Hash) ([]dataset.Grade, error) {
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT g.criterion, g.name, g.sample, g.distribution, g.coverage, g.evidence IS NOT NULL, ifnull(g.evidence, ''),
-		       g.verified, g.prompt_tokens, g.milliseconds, g.created
-		FROM grades g
+		       g.verified, g.prompt_tokens, g.milliseconds, g.created, ifnull(d.reason, '')
+		FROM grades g LEFT JOIN doubts d ON d.kind = 'grades' AND d.row = g.id
 		WHERE g.judge = (SELECT id FROM judges WHERE hash = ?) AND g.response = (SELECT id FROM responses WHERE hash = ?)
 		ORDER BY g.id`, judge[:], response[:])
 	if err != nil {
@@ -107,11 +112,14 @@ func (s *Store) Grades(ctx context.Context, judge, response dataset.Hash) ([]dat
 		var distribution string
 		var ms, created int64
 		if err := rows.Scan(hashInto(&g.Question), &g.Name, &g.Sample, &distribution, &g.Coverage, &g.Evidence.Asked, &g.Evidence.Quote,
-			&g.Evidence.Verified, &g.PromptTokens, &ms, &created); err != nil {
+			&g.Evidence.Verified, &g.PromptTokens, &ms, &created, &g.Doubt); err != nil {
 			return nil, s.failed("read the grades", err)
 		}
 		if err := json.Unmarshal([]byte(distribution), &g.Distribution); err != nil {
 			return nil, s.failed("read the grades", fmt.Errorf("grade of %s: %w", g.Name, err))
+		}
+		if g.Doubt != "" {
+			g.Coverage = 0
 		}
 		g.Duration, g.Created = time.Duration(ms)*time.Millisecond, fromMillis(created)
 		out = append(out, g)

@@ -185,12 +185,12 @@ func (s *Store) page(ctx context.Context, q *jobQuery, to []jobPair, imp, from i
 	if !max.Valid {
 		return nil, -1, nil
 	}
-	query := "SELECT s.pair, p.bytes, " + fmt.Sprintf(q.counts, "judgments") + " AS done, " +
+	query := "SELECT s.pair, p.bytes, " + fmt.Sprintf(q.counts, "sound_judgments") + " AS done, " +
 		fmt.Sprintf(q.counts, "failures") + " AS failed" +
 		" FROM source_rows s JOIN pairs p ON p.id = s.pair WHERE s.import = ?1 AND s.seq BETWEEN ?2 AND ?3"
 	if skip {
 		query = "SELECT s.pair, 0, 0, 0 FROM source_rows s WHERE s.import = ?1 AND s.seq BETWEEN ?2 AND ?3 AND " +
-			fmt.Sprintf(q.counts, "judgments") + " < " + strconv.FormatInt(q.wanted, 10)
+			fmt.Sprintf(q.counts, "sound_judgments") + " < " + strconv.FormatInt(q.wanted, 10)
 	}
 	rows, err := s.read.QueryContext(ctx, query+" ORDER BY s.seq", imp, from, max.Int64)
 	if err != nil {
@@ -268,7 +268,7 @@ func (s *Store) open(ctx context.Context, q *jobQuery, skip func(pair int64) boo
 // work gives a pair with its open questions.
 func (s *Store) work(ctx context.Context, q *jobQuery, pair int64) (dataset.Work, error) {
 	var w dataset.Work
-	table := "SELECT principle, slot_order, sample FROM judgments WHERE judge = ?1 AND pair = ?2"
+	table := "SELECT principle, slot_order, sample FROM sound_judgments WHERE judge = ?1 AND pair = ?2"
 	if !q.job.RetryFailed {
 		table += " UNION ALL SELECT principle, slot_order, sample FROM failures WHERE judge = ?1 AND pair = ?2"
 	}

@@ -266,8 +266,10 @@ func (s *Store) judgedJudgments(ctx context.Context, judges map[int64]dataset.Ha
 func (s *Store) judgmentsOf(ctx context.Context, judge int64, hash dataset.Hash, in, principles string, byID map[int64]*Judged) error {
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT g.pair, r.hash, g.slot_order, g.sample, g.lp_first, g.lp_second, g.lp_tie, g.coverage, g.censored,
-		       g.prompt_tokens, g.milliseconds, ifnull(g.rationale, ''), g.created
+		       g.prompt_tokens, g.milliseconds, ifnull(g.rationale, ''), g.created, ifnull(f.kind, '')
 		FROM judgments g JOIN principles r ON r.id = g.principle
+		LEFT JOIN failures f ON f.judge = g.judge AND f.pair = g.pair AND f.principle = g.principle
+		  AND f.slot_order = g.slot_order AND f.sample = g.sample
 		WHERE g.judge = ? AND g.pair IN `+in+principles+`
 		ORDER BY g.pair, g.principle, g.slot_order, g.sample`, judge)
 	if err != nil {
@@ -279,10 +281,13 @@ func (s *Store) judgmentsOf(ctx context.Context, judge int64, hash dataset.Hash,
 		var tie sql.NullFloat64
 		g := dataset.Judgment{Judge: hash}
 		if err := rows.Scan(&id, hashInto(&g.Principle), &g.Order, &g.Sample, &g.LPFirst, &g.LPSecond, &tie, &g.Coverage,
-			&g.Censored, &g.PromptTokens, &ms, &g.Rationale, &created); err != nil {
+			&g.Censored, &g.PromptTokens, &ms, &g.Rationale, &created, &g.Doubt); err != nil {
 			return err
 		}
 		g.LPTie = orNaN(tie)
+		if g.Doubt != "" {
+			g.LPFirst, g.LPSecond, g.LPTie, g.Coverage = undecided, undecided, math.NaN(), 0
+		}
 		g.Duration = time.Duration(ms) * time.Millisecond
 		g.Created = fromMillis(created)
 		j := byID[id]

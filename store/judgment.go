@@ -10,8 +10,9 @@ import (
 
 // AddJudgment stores a judgment and returns when it would survive a power cut.
 // A failure of the same question is forgotten. Where the question was answered
-// before, the first answer stays and that is no error. The pair, the principle
-// and the judge must be known.
+// before, the first answer stays and that is no error, unless it is doubtful: the
+// new one then takes its place. The pair, the principle and the judge must be
+// known.
 func (s *Store) AddJudgment(ctx context.Context, j *dataset.Judgment) error {
 	if err := checkSlot(j.Order, j.Sample); err != nil {
 		return fmt.Errorf("store a judgment of pair %s: %w", j.Pair, err)
@@ -35,31 +36,53 @@ func (s *Store) AddJudgment(ctx context.Context, j *dataset.Judgment) error {
 	}
 	slot := []any{judge.id, principle, string(j.Order), j.Sample, j.Pair[:]}
 	return s.write(ctx, "store a judgment", func(t *tx) error {
-		res, err := t.exec(`INSERT INTO judgments (pair, principle, judge, slot_order, sample, mode,
-			lp_first, lp_second, lp_tie, coverage, censored, prompt_tokens, milliseconds, rationale, created)
-			SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM pairs WHERE hash = ?
-			ON CONFLICT DO NOTHING`, args...)
+		replaces, err := t.forget(slot)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			if err := knownPair(t, j.Pair); err != nil {
-				return err
-			}
+		query := insertJudgment + "DO NOTHING"
+		if replaces {
+			query = insertJudgment + replaceJudgment
 		}
-		if some, err := t.someFailures(); err != nil || !some {
+		res, err := t.exec(query, args...)
+		if err != nil {
 			return err
 		}
-		_, err = t.exec(`DELETE FROM failures WHERE judge = ? AND principle = ? AND slot_order = ? AND sample = ?
-			AND pair = (SELECT id FROM pairs WHERE hash = ?)`, slot...)
+		n, err := res.RowsAffected()
+		if err == nil && n == 0 {
+			err = knownPair(t, j.Pair)
+		}
 		return err
 	})
 }
 
+const (
+	insertJudgment = `INSERT INTO judgments (pair, principle, judge, slot_order, sample, mode,
+		lp_first, lp_second, lp_tie, coverage, censored, prompt_tokens, milliseconds, rationale, created)
+		SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM pairs WHERE hash = ?
+		ON CONFLICT (judge, pair, principle, slot_order, sample, mode) `
+	replaceJudgment = `DO UPDATE SET lp_first = excluded.lp_first, lp_second = excluded.lp_second, lp_tie = excluded.lp_tie,
+		coverage = excluded.coverage, censored = excluded.censored, prompt_tokens = excluded.prompt_tokens,
+		milliseconds = excluded.milliseconds, rationale = excluded.rationale, created = excluded.created`
+)
+
+// forget removes the failure of a question, and tells whether there was one.
+func (t *tx) forget(slot []any) (bool, error) {
+	if some, err := t.someFailures(); err != nil || !some {
+		return false, err
+	}
+	res, err := t.exec(`DELETE FROM failures WHERE judge = ? AND principle = ? AND slot_order = ? AND sample = ?
+		AND pair = (SELECT id FROM pairs WHERE hash = ?)`, slot...)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
 // AddFailure stores that a question got no judgment. A later failure of the
-// same question takes its place; where there is a judgment nothing is stored.
+// same question takes its place; where there is a judgment that is not doubtful
+// nothing is stored.
 func (s *Store) AddFailure(ctx context.Context, f *dataset.Failure) error {
 	if err := checkSlot(f.Order, f.Sample); err != nil {
 		return fmt.Errorf("store a failure of pair %s: %w", f.Pair, err)
@@ -72,7 +95,7 @@ func (s *Store) AddFailure(ctx context.Context, f *dataset.Failure) error {
 		t.failures = yes
 		res, err := t.exec(`INSERT INTO failures (pair, principle, judge, slot_order, sample, kind, message, created)
 			SELECT p.id, ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM pairs p WHERE p.hash = ?8 AND NOT EXISTS (
-			  SELECT 1 FROM judgments j WHERE j.judge = ?2 AND j.pair = p.id AND j.principle = ?1
+			  SELECT 1 FROM sound_judgments j WHERE j.judge = ?2 AND j.pair = p.id AND j.principle = ?1
 			  AND j.slot_order = ?3 AND j.sample = ?4)
 			ON CONFLICT (judge, pair, principle, slot_order, sample) DO UPDATE
 			SET kind = excluded.kind, message = excluded.message, created = excluded.created`,

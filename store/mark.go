@@ -54,7 +54,7 @@ func (s *Store) CountJudged(ctx context.Context, judge dataset.Hash, atMost int6
 	if err != nil || !ok {
 		return 0, err
 	}
-	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT DISTINCT pair FROM judgments WHERE judge = ? LIMIT ?)", j.id, atMost).Scan(&n)
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT DISTINCT pair FROM sound_judgments WHERE judge = ? LIMIT ?)", j.id, atMost).Scan(&n)
 	return n, s.failed("count the judged pairs", err)
 }
 

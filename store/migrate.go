@@ -88,18 +88,21 @@ func checkVersion(ctx context.Context, path string, conn *sql.Conn) error {
 	return nil
 }
 
+// withDoubts is the version of the schema whose migration looks at texts, too.
+const withDoubts = 9
+
 // migrate brings the database up to date, in one transaction: a crash leaves
-// the old schema or the new one.
-func migrate(ctx context.Context, path string, conn *sql.Conn) (err error) {
+// the old schema or the new one. It counts the rows that it found doubtful.
+func migrate(ctx context.Context, path string, conn *sql.Conn, rules Rules) (found Doubtful, err error) {
 	v, err := readVersion(ctx, conn)
 	if err != nil {
-		return explain(path, "open", err)
+		return found, explain(path, "open", err)
 	}
 	if err := v.check(path); err != nil || v.user == len(migrations()) {
-		return err
+		return found, err
 	}
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return explain(path, "bring the database up to date", err)
+		return found, explain(path, "bring the database up to date", err)
 	}
 	defer func() {
 		if err != nil {
@@ -109,20 +112,31 @@ func migrate(ctx context.Context, path string, conn *sql.Conn) (err error) {
 	}()
 	// Another process may have been faster.
 	if v, err = readVersion(ctx, conn); err != nil {
-		return err
+		return found, err
 	}
 	if err := v.check(path); err != nil {
-		return err
+		return found, err
 	}
-	for _, m := range migrations()[v.user:] {
+	for i, m := range migrations() {
+		if i < v.user {
+			continue
+		}
 		if _, err := conn.ExecContext(ctx, m); err != nil {
-			return err
+			return found, err
+		}
+		if i+1 == withDoubts {
+			if err := doubtTexts(ctx, conn, rules); err != nil {
+				return found, err
+			}
+			if err := found.scan(conn.QueryRowContext(ctx, countDoubtful)); err != nil {
+				return found, err
+			}
 		}
 	}
 	set := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(migrations()))
 	if _, err := conn.ExecContext(ctx, set); err != nil {
-		return err
+		return found, err
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
-	return err
+	return found, err
 }

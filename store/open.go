@@ -34,6 +34,7 @@ type Store struct {
 	readOnly bool
 	read     *sql.DB
 	w        *writer // nil where readOnly
+	doubtful Doubtful
 
 	mu         sync.Mutex
 	principles map[dataset.Hash]int64
@@ -47,8 +48,9 @@ type judgeRow struct {
 }
 
 // Open opens the database at path, creates it for its owner alone (mode 0600)
-// if there is none, and brings an older one up to date.
-func Open(ctx context.Context, path string) (*Store, error) {
+// if there is none, and brings an older one up to date. What an older one holds is
+// held against the rules.
+func Open(ctx context.Context, path string, rules ...Rules) (*Store, error) {
 	fresh, err := inspect(path)
 	if err != nil {
 		return nil, err
@@ -64,12 +66,12 @@ func Open(ctx context.Context, path string) (*Store, error) {
 			return nil, openError(path, err)
 		}
 	}
-	return openWritable(ctx, path)
+	return openWritable(ctx, path, rules)
 }
 
 // OpenExisting opens the database at path and never creates one. Where the file
 // or its folder cannot be written it opens for reading only.
-func OpenExisting(ctx context.Context, path string) (*Store, error) {
+func OpenExisting(ctx context.Context, path string, rules ...Rules) (*Store, error) {
 	fresh, err := inspect(path)
 	if err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func OpenExisting(ctx context.Context, path string) (*Store, error) {
 			Hint: "cai label makes one; --db FILE names another",
 		}
 	}
-	s, err := openWritable(ctx, path)
+	s, err := openWritable(ctx, path, rules)
 	var e *Error
 	if err == nil || !errors.As(err, &e) || !readOnlyCause(e.Err) {
 		return s, err
@@ -176,7 +178,7 @@ func dsn(path string, set url.Values, pragmas ...string) string {
 	return b.String()
 }
 
-func openWritable(ctx context.Context, path string) (*Store, error) {
+func openWritable(ctx context.Context, path string, rules []Rules) (*Store, error) {
 	// A plain attempt gives a clearer cause than SQLite does, which falls back
 	// to reading by itself and fails at the first write.
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -196,7 +198,7 @@ func openWritable(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(explain(path, "open", err), db.Close())
 	}
-	if err := prepare(ctx, path, conn); err != nil {
+	if s.doubtful, err = prepare(ctx, path, conn, rules); err != nil {
 		return nil, errors.Join(explain(path, "open", err), conn.Close(), db.Close())
 	}
 	s.openReaders(dsn(path, nil, "query_only(1)", "temp_store(MEMORY)"))
@@ -207,25 +209,29 @@ func openWritable(ctx context.Context, path string) (*Store, error) {
 // prepare makes sure that the file is cai's, and only then changes it: to a
 // write-ahead log and to the newest schema. A change to the log does not wait for
 // another process that is doing the same, so it is tried again.
-func prepare(ctx context.Context, path string, conn *sql.Conn) error {
+func prepare(ctx context.Context, path string, conn *sql.Conn, rules []Rules) (found Doubtful, err error) {
 	v, err := readVersion(ctx, conn)
 	if err == nil {
 		err = v.check(path)
 	}
 	if err != nil {
-		return err
+		return found, err
+	}
+	var all Rules
+	for _, r := range rules {
+		all = r
 	}
 	for deadline := time.Now().Add(lockWait); ; {
 		_, err := conn.ExecContext(ctx, "PRAGMA journal_mode = WAL")
 		if err == nil {
-			return migrate(ctx, path, conn)
+			return migrate(ctx, path, conn, all)
 		}
 		if sqliteCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
-			return err
+			return found, err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return found, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

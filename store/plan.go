@@ -106,7 +106,7 @@ func (l *outlook) flush(ctx context.Context) error {
 	}
 	l.page = l.page[:0]
 	if len(l.q.principles) > 0 { // else the store knows none of them
-		if err := l.principles(ctx, "judgments", all, l.done); err != nil {
+		if err := l.principles(ctx, "sound_judgments", all, l.done); err != nil {
 			return err
 		}
 		if err := l.principles(ctx, "failures", all, l.failed); err != nil {
@@ -153,7 +153,7 @@ func (l *outlook) principles(ctx context.Context, table string, pairs []string, 
 func (l *outlook) texts(ctx context.Context, pairs []string) error {
 	closed := map[int64]*[2]int64{} // by pair and order
 	orders := l.orders()
-	tables := []string{"judgments"}
+	tables := []string{"sound_judgments"}
 	if !l.q.job.RetryFailed {
 		tables = append(tables, "failures")
 	}

@@ -14,8 +14,9 @@ import (
 )
 
 // AddCritique stores a critique with its prompt and reply. The same text about
-// the same reply by the same judge is stored once. The principle and the judge
-// must be known.
+// the same reply by the same judge is stored once, with the last verdict. One that
+// is doubtful gives its place to the new one. The principle and the judge must be
+// known.
 func (s *Store) AddCritique(ctx context.Context, c *dataset.Critique) error {
 	judge, principle, err := s.by(ctx, c.Judge, c.Principle)
 	if err != nil {
@@ -33,9 +34,15 @@ func (s *Store) AddCritique(ctx context.Context, c *dataset.Critique) error {
 		if err != nil {
 			return err
 		}
+		if err := t.makeRoom("critiques", "prompt = ? AND response = ? AND principle = ? AND judge = ?",
+			idPrompt, idResponse, principle, judge.id); err != nil {
+			return err
+		}
 		_, err = t.exec(`INSERT INTO critiques (hash, prompt, response, principle, judge, probability, coverage,
 			text, truncated, prompt_tokens, tokens, milliseconds, created)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE
+			SET probability = excluded.probability, coverage = excluded.coverage, created = excluded.created
+			WHERE probability IS NOT excluded.probability OR coverage IS NOT excluded.coverage`,
 			hash[:], idPrompt, idResponse, principle, judge.id, orNull(c.Probability), orNull(c.Coverage),
 			c.Text, c.Truncated, c.PromptTokens, c.Tokens, c.Duration.Milliseconds(), millis(c.Created))
 		return err
@@ -44,7 +51,9 @@ func (s *Store) AddCritique(ctx context.Context, c *dataset.Critique) error {
 
 // AddRevision stores one step of a revision with its replies; the reply that
 // was written becomes a child of the one it was written for. The same step is
-// stored once. The principle and the judge must be known.
+// stored once. One that is doubtful gives its place to the new one, and with it go
+// the doubtful steps that began from what it wrote. The principle and the judge
+// must be known.
 func (s *Store) AddRevision(ctx context.Context, r *dataset.Revision) error {
 	judge, principle, err := s.by(ctx, r.Judge, r.Principle)
 	if err != nil {
@@ -74,6 +83,15 @@ func (s *Store) AddRevision(ctx context.Context, r *dataset.Revision) error {
 			WHERE id = ?4 AND parent IS NULL AND id > ?1`, idBefore, r.Round, principle, idAfter); err != nil {
 			return err
 		}
+		if err := t.makeRoom("revisions", `id IN (
+			WITH RECURSIVE gone (id, reply_after) AS (
+			  SELECT id, reply_after FROM revisions
+			  WHERE prompt = ?1 AND reply_before = ?2 AND principle = ?3 AND judge = ?4 AND round = ?5 AND `+doubted("revisions", "id")+`
+			  UNION SELECT v.id, v.reply_after FROM gone g JOIN revisions v ON v.reply_before = g.reply_after
+			  WHERE v.prompt = ?1 AND v.judge = ?4 AND v.round > ?5 AND g.reply_after <> ?6
+			) SELECT id FROM gone)`, idPrompt, idBefore, principle, judge.id, r.Round, idAfter); err != nil {
+			return err
+		}
 		_, err = t.exec(`INSERT INTO revisions (hash, prompt, reply_before, reply_after, round, principle, judge,
 			critique, p, accepted, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			hash[:], idPrompt, idBefore, idAfter, r.Round, principle, judge.id,
@@ -85,14 +103,14 @@ func (s *Store) AddRevision(ctx context.Context, r *dataset.Revision) error {
 // stepPage is how many critiques or revisions are held in memory at a time.
 const stepPage = 200
 
-// Critiques gives every critique, by prompt and then as they were made.
+// Critiques gives every critique that is not doubtful, by prompt and then as they were made.
 func (s *Store) Critiques(ctx context.Context) iter.Seq2[*dataset.Critique, error] {
 	return steps(s, ctx, `
 		SELECT c.prompt, c.id, q.form, q.text, x.text, ifnull(x.author, ''), r.hash, j.hash, c.probability, c.coverage,
 		       c.text, c.truncated, c.prompt_tokens, c.tokens, c.milliseconds, c.created
 		FROM critiques c JOIN prompts q ON q.id = c.prompt JOIN responses x ON x.id = c.response
 		JOIN principles r ON r.id = c.principle JOIN judges j ON j.id = c.judge
-		WHERE (c.prompt, c.id) > (?, ?) ORDER BY c.prompt, c.id LIMIT ?`,
+		WHERE (c.prompt, c.id) > (?, ?) AND NOT `+doubted("critiques", "c.id")+` ORDER BY c.prompt, c.id LIMIT ?`,
 		func(rows *sql.Rows, at *stepKey) (*dataset.Critique, error) {
 			var c dataset.Critique
 			var form, prompt string
@@ -111,8 +129,8 @@ func (s *Store) Critiques(ctx context.Context) iter.Seq2[*dataset.Critique, erro
 		})
 }
 
-// Revisions gives every step of every revision, by prompt and then as they were
-// made.
+// Revisions gives every step of every revision but the doubtful ones, by prompt and
+// then as they were made.
 func (s *Store) Revisions(ctx context.Context) iter.Seq2[*dataset.Revision, error] {
 	return steps(s, ctx, `
 		SELECT v.prompt, v.id, q.form, q.text, x.text, ifnull(x.author, ''), y.text, ifnull(y.author, ''),
@@ -120,7 +138,7 @@ func (s *Store) Revisions(ctx context.Context) iter.Seq2[*dataset.Revision, erro
 		FROM revisions v JOIN prompts q ON q.id = v.prompt
 		JOIN responses x ON x.id = v.reply_before JOIN responses y ON y.id = v.reply_after
 		JOIN principles r ON r.id = v.principle JOIN judges j ON j.id = v.judge
-		WHERE (v.prompt, v.id) > (?, ?) ORDER BY v.prompt, v.id LIMIT ?`,
+		WHERE (v.prompt, v.id) > (?, ?) AND NOT `+doubted("revisions", "v.id")+` ORDER BY v.prompt, v.id LIMIT ?`,
 		func(rows *sql.Rows, at *stepKey) (*dataset.Revision, error) {
 			var v dataset.Revision
 			var form, prompt string

@@ -328,7 +328,7 @@ func TestFilesThatCannotBeOpenedSayWhy(t *testing.T) {
 		{filepath.Join(dir, "no", "such", "cai.db"), "the folder " + filepath.Join(dir, "no", "such") + " does not exist"},
 	} {
 		before, _ := os.ReadFile(c.path)
-		for name, open := range map[string]func(context.Context, string) (*store.Store, error){"Open": store.Open, "OpenExisting": store.OpenExisting} {
+		for name, open := range map[string]func(context.Context, string, ...store.Rules) (*store.Store, error){"Open": store.Open, "OpenExisting": store.OpenExisting} {
 			s, err := open(t.Context(), c.path)
 			if err == nil {
 				s.Close()
@@ -423,6 +423,16 @@ func TestReadOnlyPlaces(t *testing.T) {
 		}
 		chmod(dir, 0o755)
 	}
+
+	// One of an older version would have to be written to.
+	old := filepath.Join(dir, "old.db")
+	older(t, old, oldMixture)
+	chmod(old, 0o444)
+	chmod(dir, 0o555)
+	if out := run("nobody read", old); !strings.HasPrefix(out, "error: "+old+": made by an older cai (schema version 8 of 9) and read-only") || !strings.Contains(out, "hint: copy it") {
+		t.Errorf("an older one: %q", out)
+	}
+	chmod(dir, 0o755)
 
 	// What another process has not written back yet cannot be read there, and
 	// must not be passed over in silence.

@@ -65,6 +65,7 @@ type Status struct {
 	Answers    int64          `json:"answers"`
 	Embeddings int64          `json:"embeddings"`
 	Failed     int64          `json:"failed"`
+	Doubtful   Doubtful       `json:"doubtful"`
 	Files      []FileInfo     `json:"files"`
 	Judges     []JudgeInfo    `json:"judges"`
 	Failures   []FailureCount `json:"failures"`
@@ -88,6 +89,9 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 		Scan(&st.Schema, &st.Prompts, &st.Responses, &st.Pairs, &st.Judgments, &st.Critiques, &st.Revisions, &st.Answers, &st.Failed, &st.Embeddings, &st.Grades)
 	if err != nil {
 		return st, s.failed("count what is in the store", err)
+	}
+	if err := st.Doubtful.scan(s.read.QueryRowContext(ctx, countDoubtful)); err != nil {
+		return st, s.failed("count what is doubtful", err)
 	}
 	if st.Files, err = s.Files(ctx); err != nil {
 		return st, err

@@ -275,7 +275,7 @@ func TestRunsAnswersAndStatus(t *testing.T) {
 	mustAdd(t, s, judgment(job, w.Pair, w.Slots[0], 1))
 
 	key := dataset.HashOf("answer", "x")
-	if _, ok, err := s.Answer(t.Context(), key); ok || err != nil {
+	if _, _, ok, err := s.Answer(t.Context(), key); ok || err != nil {
 		t.Errorf("an answer that was never given: %v, %v", ok, err)
 	}
 	for _, v := range []string{"one\x00", "two"} {
@@ -283,7 +283,7 @@ func TestRunsAnswersAndStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if v, ok, err := s.Answer(t.Context(), key); !ok || err != nil || string(v) != "one\x00" {
+	if v, _, ok, err := s.Answer(t.Context(), key); !ok || err != nil || string(v) != "one\x00" {
 		t.Errorf("answer %q, %v, %v", v, ok, err)
 	}
 
