@@ -112,8 +112,9 @@ type Options struct {
 	// TempDir is where those files are; empty is os.TempDir().
 	TempDir string
 
-	stop context.CancelFunc // what a file's failure calls
-	keep bool               // every pair is kept with its texts, and its features after training
+	key  func(dataset.Conversation) dataset.Hash // what tells prompts apart; nil is dataset.Conversation.Key
+	stop context.CancelFunc                      // what a file's failure calls
+	keep bool                                    // every pair is kept with its texts, and its features after training
 }
 
 // ErrMemory tells that a form of the model needs the features in memory, where
