@@ -4,6 +4,7 @@ import (
 	"flag"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -28,6 +29,11 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("OLLAMA_HOST", "http://127.0.0.1:1") // none, until fake start
+			earlier, err := filepath.Abs("cli/testdata/earlier")
+			if err != nil {
+				return err
+			}
+			e.Setenv("EARLIER", earlier)
 			e.Values[serverKey{}] = &server{}
 			return nil
 		},

@@ -63,9 +63,6 @@ const batch = 64
 func collect(ctx context.Context, pairs iter.Seq2[*dataset.Pair, error], s spec, o Options) (_ []row, _ map[string]int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if o.key == nil {
-		o.key = dataset.Conversation.Key
-	}
 	skipped := map[string]int{}
 	var (
 		in      = make(chan []*dataset.Pair)
@@ -291,7 +288,7 @@ func dropText(r *row, holdout float64) {
 func (e *extractor) identify(p *dataset.Pair, o *Options, r *row) {
 	id := p.Key()
 	if e.keyed == nil || !samePrompt(e.keyed, p.Prompt) {
-		e.keyed, e.key = p.Prompt, o.key(p.Prompt)
+		e.keyed, e.key = p.Prompt, o.keyOf(p.Prompt)
 	}
 	*r = row{features: noFeatures, key: id.Hash, prompt: e.key, u: place(e.key, o.Seed), pair: p, swap: id.Swapped, n: 1}
 	// The same rounding whichever reply stands first: P and 1 − P together may

@@ -117,6 +117,14 @@ type Options struct {
 	keep bool                                    // every pair is kept with its texts, and its features after training
 }
 
+// keyOf is what tells prompts apart.
+func (o *Options) keyOf(c dataset.Conversation) dataset.Hash {
+	if o.key != nil {
+		return o.key(c)
+	}
+	return c.Key()
+}
+
 // ErrMemory tells that a form of the model needs the features in memory, where
 // they do not fit.
 var ErrMemory = errors.New("the features of the pairs exceed their share of the memory")
