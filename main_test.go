@@ -30,6 +30,11 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("OLLAMA_HOST", "http://127.0.0.1:1") // none, until fake start
+			earlier, err := filepath.Abs("cli/testdata/earlier")
+			if err != nil {
+				return err
+			}
+			e.Setenv("EARLIER", earlier)
 			e.Values[serverKey{}] = &server{}
 			return nil
 		},

@@ -97,7 +97,7 @@ func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]
 	}
 	g := &gauge{o: o, held: map[dataset.Hash]bool{}}
 	for _, s := range tr.Holdout {
-		g.held[s.Pair.Prompt.Hash()] = true
+		g.held[s.Pair.Prompt.Key()] = true
 		if s.Pair.P != 0.5 {
 			g.holdout = append(g.holdout, s.Pair)
 		}
@@ -110,7 +110,7 @@ func Mitigate(ctx context.Context, pairs []*dataset.Pair, o MitigateOptions) ([]
 	}
 	var rest []*dataset.Pair
 	for _, p := range pairs {
-		if !g.held[p.Prompt.Hash()] {
+		if !g.held[p.Prompt.Key()] {
 			rest = append(rest, p)
 		}
 	}
@@ -198,7 +198,7 @@ func drawn(pairs []*dataset.Pair, n int, seed int64) []*dataset.Pair {
 	of := map[dataset.Hash]int{}
 	prompts := make([]dataset.Hash, len(pairs))
 	for i, p := range pairs {
-		h := p.Prompt.Hash()
+		h := p.Prompt.Key()
 		prompts[i] = dataset.HashOf("mitigate", strconv.FormatInt(seed, 10), string(h[:]))
 		of[prompts[i]]++
 	}
@@ -274,7 +274,7 @@ func (g *gauge) measure(ctx context.Context, name, about string, s Scorer, start
 	for i, p := range g.holdout {
 		right[i] = eval.Correct(margins[i], p.P)
 		lengths[i] = float64(utf8.RuneCountInString(p.First.Text) - utf8.RuneCountInString(p.Second.Text))
-		prompts[i] = p.Prompt.Hash()
+		prompts[i] = p.Prompt.Key()
 	}
 	if g.right == nil {
 		g.right = right

@@ -215,11 +215,11 @@ func withoutLength(score, length [][]float64) [][]float64 {
 	return out
 }
 
-// clusters gives the prompts' hashes.
+// clusters gives the prompts' keys.
 func clusters(prompts []GoldPrompt) []dataset.Hash {
 	out := make([]dataset.Hash, len(prompts))
 	for i := range prompts {
-		out[i] = prompts[i].Prompt.Hash()
+		out[i] = prompts[i].Prompt.Key()
 	}
 	return out
 }

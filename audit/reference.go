@@ -102,7 +102,7 @@ func NewReference(ctx context.Context, s Scorer, cases []Case) (*Reference, erro
 	r := &Reference{Cases: cases, Scores: make([][]float64, len(cases)), prompts: make([]dataset.Hash, len(cases)), scorer: s}
 	err := r.each(ctx, len(cases), func(i int) error {
 		c := &cases[i]
-		r.prompts[i] = c.Prompt.Hash()
+		r.prompts[i] = c.Prompt.Key()
 		var err error
 		r.Scores[i], err = r.score(ctx, c.Prompt, c.Replies)
 		return err

@@ -194,7 +194,7 @@ func (s *Search) Ask(ctx context.Context, judge eval.Comparer, progress func(don
 		z := eval.Figure(answer.Margin)
 		e.Judge = &z
 		margins, preferred = append(margins, answer.Margin), append(preferred, eval.Correct(answer.Margin, 1))
-		prompts = append(prompts, e.pair.Prompt.Hash())
+		prompts = append(prompts, e.pair.Prompt.Key())
 		if progress != nil {
 			progress(len(margins), total)
 		}

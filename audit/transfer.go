@@ -89,7 +89,7 @@ func MeasureTransfer(ctx context.Context, domains []Domain, o TransferOptions) (
 			if err != nil {
 				return nil, err
 			}
-			prompts[i][p.Prompt.Hash()] = true
+			prompts[i][p.Prompt.Key()] = true
 		}
 	}
 	for i, d := range domains {
@@ -158,7 +158,7 @@ func cellOf(s eval.Set, trained int) TransferCell {
 func without(pairs iter.Seq2[*dataset.Pair, error], prompt func(dataset.Hash) bool) iter.Seq2[*dataset.Pair, error] {
 	return func(yield func(*dataset.Pair, error) bool) {
 		for p, err := range pairs {
-			if err == nil && prompt(p.Prompt.Hash()) {
+			if err == nil && prompt(p.Prompt.Key()) {
 				continue
 			}
 			if !yield(p, err) {
@@ -226,7 +226,7 @@ type foldModels struct {
 func (c *foldModels) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
 	m := c.all
 	if m == nil {
-		m = c.of[eval.Fold(p.Prompt.Hash())]
+		m = c.of[eval.Fold(p.Prompt.Key())]
 	}
 	if m == nil {
 		return eval.Comparison{}, eval.ErrAbstain

@@ -155,3 +155,33 @@ func TestTransferErrors(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Copies of a prompt that differ by case and white space are never trained on where
+// one of them is tested: what is a coin for each prompt is found by chance alone.
+func TestTransferLeavesCopiesOut(t *testing.T) {
+	coins := func(name string) (pairs []*dataset.Pair) {
+		r := rand.New(rand.NewPCG(7, uint64(len(name))))
+		for i := range 120 {
+			text := func() string { return fmt.Sprintf("x%d w%d v%d", i, r.IntN(30), r.IntN(30)) }
+			a, b, p := text(), text(), float64(r.IntN(2))
+			for _, change := range []func(string) string{strings.ToUpper, strings.ToLower, func(s string) string { return " " + strings.ReplaceAll(s, " ", "\n") }} {
+				pairs = append(pairs, &dataset.Pair{
+					Prompt: dataset.Prompt(change(fmt.Sprint("straße ", i))), First: dataset.Response{Text: a}, Second: dataset.Response{Text: b}, P: p,
+				})
+			}
+		}
+		return pairs
+	}
+	got, err := audit.MeasureTransfer(t.Context(), []audit.Domain{
+		{Name: "one", Pairs: inOrder(coins("one"))}, {Name: "other", Pairs: inOrder(coins("other")[:30])},
+	}, transferOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := got.Cells[0][0]; c.N != 360 || c.Accuracy > 0.65 || got.Domains[0].Prompts != 120 {
+		t.Errorf("%+v of %+v: labels that are coins", c, got.Domains[0])
+	}
+	if c := got.LeftOut[1]; c.Trained != 330 {
+		t.Errorf("trained on %d pairs, of which those of 330 have prompts that the other domain has not", c.Trained)
+	}
+}

@@ -35,6 +35,7 @@ type authorship struct {
 	pairs   []authored
 	prompts map[dataset.Hash]bool // of all pairs trained on, where authors are kept from it
 	dropped int
+	key     func(dataset.Conversation) dataset.Hash // what tells prompts apart in training
 }
 
 // authored is what the author baseline needs of a pair, in place of its texts.
@@ -124,7 +125,7 @@ func (w *authorship) away(p *dataset.Pair) (n int) {
 // author, and notes who wrote theirs.
 func (w *authorship) training(pairs iter.Seq2[*dataset.Pair, error]) iter.Seq2[*dataset.Pair, error] {
 	return func(yield func(*dataset.Pair, error) bool) {
-		*w = authorship{unseen: w.unseen, seen: w.seen, numbers: map[string]int32{}, prompts: map[dataset.Hash]bool{}}
+		*w = authorship{unseen: w.unseen, seen: w.seen, key: w.key, numbers: map[string]int32{}, prompts: map[dataset.Hash]bool{}}
 		for p, err := range pairs {
 			if err == nil {
 				if n := w.away(p); n > 0 {
@@ -147,7 +148,7 @@ func (w *authorship) note(p *dataset.Pair) {
 	if !named && w.unseen == nil {
 		return
 	}
-	prompt := p.Prompt.Hash()
+	prompt := w.key(p.Prompt)
 	if w.unseen != nil {
 		w.prompts[prompt] = true
 	}
@@ -172,7 +173,7 @@ func (w *authorship) number(name string) int32 {
 func (w *authorship) fit(holdout []rm.Scored) *eval.Strengths {
 	away := map[dataset.Hash]bool{}
 	for _, s := range holdout {
-		prompt := s.Pair.Prompt.Hash()
+		prompt := w.key(s.Pair.Prompt)
 		away[prompt] = true
 		delete(w.prompts, prompt)
 	}
@@ -209,7 +210,8 @@ func (w *authorship) measure(ctx context.Context, m *rm.Model, pairs iter.Seq2[*
 			}
 		}
 	}
-	c := &awayComparer{m: m, prompts: w.prompts}
+	o.Key = w.key
+	c := &awayComparer{m: m, prompts: w.prompts, key: w.key}
 	set, err := eval.Run(ctx, "authors", test, c, o)
 	if err != nil {
 		return nil, err
@@ -227,6 +229,7 @@ func (w *authorship) measure(ctx context.Context, m *rm.Model, pairs iter.Seq2[*
 type awayComparer struct {
 	m       *rm.Model
 	prompts map[dataset.Hash]bool // trained on
+	key     func(dataset.Conversation) dataset.Hash
 	kept    []eval.Result
 }
 
@@ -234,7 +237,7 @@ type awayComparer struct {
 func (c *awayComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Comparison, error) {
 	margin, first, second, err := c.m.Margin(ctx, p)
 	a := eval.Comparison{Margin: margin, First: first.Mean, Second: second.Mean, Scored: true}
-	if err == nil && !c.prompts[p.Prompt.Hash()] {
+	if err == nil && !c.prompts[c.key(p.Prompt)] {
 		c.kept = append(c.kept, eval.Result{Pair: p, Comparison: a})
 	}
 	return a, err

@@ -142,7 +142,8 @@ func (l *linter) add(p *dataset.Pair) {
 	if s, ok := textColumn(p.Source.Extra, "split"); ok {
 		split = s
 	}
-	for name, prompt := range map[string]dataset.Hash{"leakage": key.Prompt, "leakage_normalised": dataset.HashOf("normal", p.Prompt.Normal().Hash().String())} {
+	normal := p.Prompt.Key()
+	for name, prompt := range map[string]dataset.Hash{"leakage": key.Prompt, "leakage_normalised": dataset.HashOf("normal", string(normal[:]))} {
 		first, known := l.splits[prompt]
 		if !known {
 			l.splits[prompt] = split

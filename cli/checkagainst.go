@@ -19,14 +19,13 @@ type otherFile struct{ prompts, normalPrompts, pairs, normalPairs map[dataset.Ha
 // pairKeys are the hashes of a prompt and of a pair, whatever its order, byte for
 // byte and normalised.
 func pairKeys(p *dataset.Pair) (prompt, normalPrompt, pair, normalPair dataset.Hash) {
-	key := p.Key()
-	normal := dataset.Pair{
-		Prompt: p.Prompt.Normal(),
-		First:  dataset.Response{Text: dataset.NormalText(p.First.Text)},
-		Second: dataset.Response{Text: dataset.NormalText(p.Second.Text)},
+	key, normalPrompt := p.Key(), p.Prompt.Key()
+	a := dataset.ResponseHash(normalPrompt, dataset.NormalText(p.First.Text))
+	b := dataset.ResponseHash(normalPrompt, dataset.NormalText(p.Second.Text))
+	if b.Less(a) {
+		a, b = b, a
 	}
-	n := normal.Key()
-	return key.Prompt, n.Prompt, key.Hash, n.Hash
+	return key.Prompt, normalPrompt, key.Hash, dataset.HashOf("pair", string(a[:]), string(b[:]))
 }
 
 func (g *otherFile) add(p *dataset.Pair) {

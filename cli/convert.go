@@ -23,10 +23,10 @@ func (a *app) convertCommand() *urfave.Command {
 			"out make the command exit with 3. Pairs are made of kto's replies where neighbours\n" +
 			"of both labels answer the same prompt.\n\n" +
 			"--split train=0.9,test=0.1 writes OUT in parts, out.jsonl as out.train.jsonl and\n" +
-			"out.test.jsonl, which appear together at the end. A prompt is in one part, whatever\n" +
-			"its case and white space; each part has its share of every stratum as nearly as whole\n" +
-			"prompts allow; and which prompt goes where follows from --seed and the prompts, not\n" +
-			"from their order. The input is read twice.\n\n" +
+			"out.test.jsonl, which appear together at the end. A prompt is in one part, whatever its\n" +
+			"case, white space and Unicode form; each part has its share of every stratum as nearly\n" +
+			"as whole prompts allow; and which prompt goes where follows from --seed and the\n" +
+			"prompts, not from their order. The input is read twice.\n\n" +
 			"--json prints records, bad, files and losses where OUT is a file.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "from", Usage: "the input's `FORMAT`; default: found from the first records"},
@@ -34,7 +34,7 @@ func (a *app) convertCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "pairs", Usage: "take at most `N` pairs of a list of replies; 0 takes all"},
 			&urfave.Int64Flag{Name: "seed", Usage: "`SEED` of the pairs that are drawn, and of --split"},
 			&urfave.BoolFlag{Name: "check", Usage: "look for what is wrong with the preference files instead: duplicates, contradictions, identical, empty or swapped sides, leaks between splits (files, or a column split), languages, unfinished ends, control characters, length gap, place of the winner"},
-			&urfave.StringSliceFlag{Name: "against", Usage: "with --check: prompts and pairs that stand in `FILE`, too, byte for byte or but for case and white space; repeatable"},
+			&urfave.StringSliceFlag{Name: "against", Usage: "with --check: prompts and pairs that stand in `FILE`, too, byte for byte or but for case, white space and Unicode form; repeatable"},
 			requireFlag("checks.duplicates.share<=0.01"),
 			&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
 		}, splitFlags()...),

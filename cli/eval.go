@@ -40,8 +40,8 @@ func (a *app) evalCommand() *urfave.Command {
 			"replies, in no order, cross-fitted by prompt as the authors are, from 50 prompts on.\n\n" +
 			"--train FILE names what a model was trained on: the bag of words is then fitted there,\n" +
 			"and prompts and replies of the evaluated files are looked for in it, by MinHash over\n" +
-			"five words in a row (near-duplicates have a Jaccard index of 0.7 or more; case and\n" +
-			"punctuation do not count). Accuracies with and without the pairs concerned are printed.\n\n" +
+			"five words in a row (near-duplicates have a Jaccard index of 0.7 or more; case,\n" +
+			"punctuation and Unicode form do not count). Accuracies with and without the pairs concerned are printed.\n\n" +
 			"--matrix FILE… trains a model on each file, or on each value of the column --by, and tests\n" +
 			"it on each; the last row is of models trained on all files but the one tested on. No\n" +
 			"model is tested on a prompt that it was trained on. Where authors are named, models are\n" +

@@ -164,7 +164,7 @@ func (c *partComparer) Compare(ctx context.Context, p *dataset.Pair) (eval.Compa
 	if err != nil || math.IsNaN(a.Margin) {
 		return a, err
 	}
-	r := partRow{prompt: p.Prompt.Hash(), right: eval.Correct(a.Margin, p.P)}
+	r := partRow{prompt: p.Prompt.Key(), right: eval.Correct(a.Margin, p.P)}
 	if longer, err := eval.Baseline("longer"); err == nil {
 		l, _ := longer.Compare(ctx, p) // never fails
 		r.longer = eval.Correct(l.Margin, p.P)

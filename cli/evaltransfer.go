@@ -202,7 +202,7 @@ func (t *transferring) read(ctx context.Context) (err error) {
 			t.names = append(t.names, name)
 		}
 		if pair.Labelled() && pair.P != 0.5 {
-			d.prompts[pair.Prompt.Hash()] = true
+			d.prompts[pair.Prompt.Key()] = true
 		}
 		if pair.First.Author != "" && pair.Second.Author != "" {
 			t.named++
@@ -309,7 +309,7 @@ func (t *transferring) authors(ctx context.Context, draws, n int, share float64)
 	var failed error
 	for k := 0; len(out.Draws) < draws && k < 3*draws; k++ {
 		p.set(int64(len(out.Draws)), "")
-		var w authorship
+		w := authorship{key: dataset.Conversation.Key}
 		if err := w.draw(pairs, n, share, seed+int64(k)); err != nil {
 			failed = err // another draw may have pairs of two of its authors
 			continue

@@ -298,9 +298,9 @@ func (k *probing) edits(j prober) ([]judgeProbe, error) {
 // pool gives replies to other prompts.
 func (k *probing) pool(p *probedPair) []string {
 	var out []string
-	own := p.Prompt.Hash()
+	own := p.Prompt.Key()
 	for i := range k.pairs {
-		if k.pairs[i].Prompt.Hash() != own {
+		if k.pairs[i].Prompt.Key() != own {
 			out = append(out, k.pairs[i].First.Text)
 		}
 	}

@@ -50,7 +50,7 @@ func (t *tally) add(p *probedPair, flip bool, shift float64) {
 	}
 	t.flips = append(t.flips, x)
 	t.shifts = append(t.shifts, shift)
-	t.prompts = append(t.prompts, p.Prompt.Hash())
+	t.prompts = append(t.prompts, p.Prompt.Key())
 }
 
 // result sums up; the verdict is still none.

@@ -71,7 +71,7 @@ func hear(ctx context.Context, st *store.Store, p *panel, set label.Settings, f 
 			h.leans[k] = append(h.leans[k], lean)
 		}
 		h.truth = append(h.truth, goldOf(j))
-		h.prompts = append(h.prompts, j.Key.Prompt)
+		h.prompts = append(h.prompts, j.Prompt.Key())
 		if see != nil {
 			see(j, labels)
 		}

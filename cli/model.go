@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,6 +65,7 @@ type modelJSON struct {
 	Members          []string        `json:"members"`
 	Seed             int64           `json:"seed"`
 	Holdout          *float64        `json:"holdout_share"`
+	PromptKey        string          `json:"prompt_key"` // folded, or exact for files of builds before it
 	HoldoutAuthors   string          `json:"holdout_authors,omitempty"`
 	L2               float64         `json:"l2"`
 	Temperature      float64         `json:"temperature"`
@@ -100,7 +102,7 @@ func (a *app) runModelShow(c *urfave.Context) error {
 	out := modelJSON{
 		File: file, FormatVersion: d.FormatVersion, FeatureVersion: d.FeatureVersion,
 		Features: d.Features, Dim: d.Dim, NGrams: d.NGrams, Sources: append([]string{}, m.Sources()...),
-		Head: d.Head, Members: m.Members(), Seed: d.Seed, HoldoutAuthors: d.HoldoutAuthors,
+		Head: d.Head, Members: m.Members(), Seed: d.Seed, PromptKey: cmp.Or(d.PromptKey, "exact"), HoldoutAuthors: d.HoldoutAuthors,
 		L2: d.L2, Temperature: d.Temperature, Tie: d.Tie, Debias: append([]string{}, d.Debias...),
 		Pairs: d.Pairs, DataHash: d.DataHash.String(), Judge: d.Judge, Version: d.Version, Command: d.Command,
 		Metrics: d.Metrics, Certainty: d.Certainty, Profile: profileOf(d.Profile), Tensors: m.Tensors(),
@@ -148,6 +150,9 @@ func (a *app) printModel(o *modelJSON) {
 	split := fmt.Sprintf("seed %d", o.Seed)
 	if o.Holdout != nil {
 		split += fmt.Sprintf(", %g of the prompts kept aside", *o.Holdout)
+	}
+	if o.PromptKey == "exact" {
+		split += "; prompts told apart byte by byte, as earlier builds did"
 	}
 	line("split", "%s", split)
 	line("authors aside", "%s", o.HoldoutAuthors)
@@ -227,7 +232,7 @@ func (a *app) runModelVerify(c *urfave.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var written authorship
+	written := authorship{key: m.Metadata.Key()}
 	if authors > 0 || authorShare > 0 {
 		if err := written.draw(pairs, authors, authorShare, m.Metadata.Seed); err != nil {
 			return err

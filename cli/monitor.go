@@ -69,7 +69,7 @@ func (a *app) referenceProfile(ctx context.Context, c *urfave.Context, m *rm.Mod
 	var rows [][]float32
 	s := scoring{model: m, prompt: c.String("prompt"), observed: func(items []rm.Item, seen [][]float32) {
 		for i, it := range items {
-			h := it.Prompt.Hash()
+			h := it.Prompt.Key()
 			if len(it.Prompt) == 0 { // another one each
 				h = dataset.ResponseHash(dataset.Hash{}, it.Reply)
 			}

@@ -188,6 +188,7 @@ func (v *voting) read(ctx context.Context, examples int, progress func(int64)) e
 		if math.IsNaN(eval.Correct(0, j.P)) {
 			continue // nobody has said which reply is better
 		}
+		prompt := j.Prompt.Key()
 		pair := &dataset.Pair{Prompt: j.Prompt, First: j.A, Second: j.B, P: j.P}
 		for i, b := range baselines {
 			c, err := b.Compare(ctx, pair)
@@ -201,12 +202,12 @@ func (v *voting) read(ctx context.Context, examples int, progress func(int64)) e
 			if math.IsNaN(right) {
 				continue
 			}
-			v.shares.Add(j.Key.Prompt, v.column(i, shareRight), right)
+			v.shares.Add(prompt, v.column(i, shareRight), right)
 			if whole := eval.Correct(votes.Whole, j.P); !math.IsNaN(whole) {
-				v.shares.Add(j.Key.Prompt, v.column(i, shareLabel), whole)
+				v.shares.Add(prompt, v.column(i, shareLabel), whole)
 			}
 			for b := range null {
-				v.shares.Add(j.Key.Prompt, v.column(i, shareNull+b), null[b])
+				v.shares.Add(prompt, v.column(i, shareNull+b), null[b])
 			}
 		}
 	}

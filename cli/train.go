@@ -149,7 +149,7 @@ func (o *trainJSON) measure(m *rm.Model, holdout []rm.Scored, authors *eval.Stre
 		}}
 		margins[i], labels[i] = s.First.Mean-s.Second.Mean, s.Pair.P
 	}
-	o.Holdout = eval.Evaluate("holdout", results, eval.Options{Seed: m.Metadata.Seed, Subset: subset, Authors: authors})
+	o.Holdout = eval.Evaluate("holdout", results, eval.Options{Seed: m.Metadata.Seed, Subset: subset, Authors: authors, Key: m.Metadata.Key()})
 	o.Baselines, o.LengthSpearman = o.Holdout.Baselines, o.Holdout.LengthSpearman
 	o.LongerChosen, o.ShorterChosen = bySide(results)
 	o.Coverage = coverage(m, margins, labels)
@@ -214,7 +214,7 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		}
 		o.Principles, o.Votes, o.Rest = v.ids, v.of, in != nil
 	}
-	var written authorship
+	written := authorship{key: dataset.Conversation.Key}
 	if authors > 0 || share > 0 {
 		p := a.progress(c, "train: authors", "pairs", 0)
 		err := written.draw(counted(pairs, p), authors, share, c.Int64("seed"))

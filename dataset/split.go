@@ -61,40 +61,6 @@ func SplitName(file, part string) string {
 	return dir + base + "." + part + end
 }
 
-// NormalText is a text as it is compared where case and white space are no matter.
-func NormalText(text string) string {
-	return strings.Join(strings.Fields(strings.ToLower(text)), " ")
-}
-
-// Normal is the conversation with [NormalText] for its contents.
-func (c Conversation) Normal() Conversation {
-	out := make(Conversation, len(c))
-	for i, m := range c {
-		out[i] = Message{Role: m.Role, Content: NormalText(m.Content)}
-	}
-	return out
-}
-
-// SplitKey is what a record is split by: its prompt as [Conversation.Normal] has
-// it, or, of a record without a prompt, its replies.
-func SplitKey(r *Record) Hash {
-	prompt, replies := r.Prompt, r.Responses
-	switch {
-	case r.Pair != nil:
-		prompt, replies = r.Pair.Prompt, []Response{r.Pair.First, r.Pair.Second}
-	case r.Reply != nil:
-		prompt, replies = r.Reply.Prompt, []Response{r.Reply.Response}
-	}
-	if len(prompt) > 0 {
-		return prompt.Normal().Hash()
-	}
-	texts := replyTexts(replies)
-	for i := range texts {
-		texts[i] = NormalText(texts[i])
-	}
-	return HashOf("replies", texts...)
-}
-
 // Splitter deals records out to parts. All records are counted first, then
 // [Splitter.Deal] fixes which part each key belongs to: no key is in two parts, and
 // the same keys, seed and shares give the same parts in whatever order they come.

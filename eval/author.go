@@ -132,7 +132,7 @@ func Authors(pairs iter.Seq2[*dataset.Pair, error], subset func(*dataset.Pair) s
 		if subset != nil {
 			s = subset(p)
 		}
-		parts[foldOf(p.Prompt.Hash())].Add(p.First.Author, p.Second.Author, s, p.P)
+		parts[foldOf(p.Prompt.Key())].Add(p.First.Author, p.Second.Author, s, p.P)
 	}
 	return &authors{crossFit(&parts), subset}, named, nil
 }
@@ -148,7 +148,7 @@ func (a *authors) Compare(_ context.Context, p *dataset.Pair) (Comparison, error
 	if a.subset != nil {
 		s = a.subset(p)
 	}
-	fit := a.fits[foldOf(p.Prompt.Hash())]
+	fit := a.fits[foldOf(p.Prompt.Key())]
 	first, ok := fit.Of(p.First.Author, s)
 	second, ok2 := fit.Of(p.Second.Author, s)
 	if !ok || !ok2 {

@@ -131,7 +131,7 @@ func (b *Bags) Add(p *dataset.Pair) {
 	if skipLabel(p.P) != "" {
 		return
 	}
-	prompt := p.Prompt.Hash()
+	prompt := p.Prompt.Key()
 	if !drawn(prompt, b.halved) {
 		return
 	}
@@ -340,7 +340,7 @@ type bagOfWords struct{ fits [numFolds]*Words }
 
 // Compare scores by the words of the replies.
 func (c *bagOfWords) Compare(ctx context.Context, p *dataset.Pair) (Comparison, error) {
-	s := c.fits[foldOf(p.Prompt.Hash())]
+	s := c.fits[foldOf(p.Prompt.Key())]
 	if s == nil {
 		return Comparison{}, ErrAbstain
 	}

@@ -21,7 +21,7 @@ type credits [scorers]float64
 // the chosen reply.
 type observed struct {
 	pair    *dataset.Pair
-	cluster dataset.Hash // of the prompt
+	cluster dataset.Hash // key of the prompt
 	// diff is the score of the chosen reply less that of the rejected one; of a
 	// comparer without scores, the log-odds.
 	diff credits

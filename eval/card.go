@@ -121,7 +121,7 @@ func Calibrate(name string, trials []Trial, o Options) Card {
 			c.Abstained++
 			continue
 		}
-		cluster := t.Pair.Prompt.Hash()
+		cluster := t.Pair.Prompt.Key()
 		results = append(results, Result{t.Pair, Comparison{Margin: t.Z}})
 		all.add(t, cluster)
 		if skipLabel(t.Pair.P) == "" {
@@ -371,7 +371,7 @@ func both(first, second []Trial, f func(x, y *Trial)) (prompts []dataset.Hash) {
 	for i := range first {
 		if k, ok := at[first[i].Pair.Key().Hash]; ok {
 			f(&first[i], &second[k])
-			prompts = append(prompts, first[i].Pair.Prompt.Hash())
+			prompts = append(prompts, first[i].Pair.Prompt.Key())
 		}
 	}
 	return prompts

@@ -53,7 +53,7 @@ func ExampleRun() {
 	}
 	fmt.Println("better than", set.BestBaseline, "by", set.Delta, set.DeltaCI)
 	// Output:
-	// 30 pairs, accuracy 0.800 [0.667, 0.933]
+	// 30 pairs, accuracy 0.800 [0.633, 0.933]
 	// longer 0.800
 	// markdown 0.500
 	// shorter 0.200

@@ -49,7 +49,7 @@ var factors, shifts = func() (a, b [permutations]uint64) {
 
 // sketch is what a text is found again by.
 type sketch struct {
-	sequence uint64   // its words in their order: equal for texts that differ in case, punctuation and spacing alone
+	sequence uint64   // its words in their order: equal for texts that differ in case, punctuation, spacing and Unicode form alone
 	shingles []uint64 // hashes, sorted, each once; nil of a text below ShingleWords words
 	minima   signature
 }
@@ -62,7 +62,7 @@ type sketcher struct{ words []uint64 }
 func (k *sketcher) sketch(texts ...string) (s sketch, ok bool) {
 	k.words = k.words[:0]
 	for _, t := range texts {
-		k.words = words.Hashes(t, k.words)
+		k.words = words.Hashes(dataset.NormalText(t), k.words)
 	}
 	if len(k.words) == 0 {
 		t := strings.TrimSpace(strings.Join(texts, "\n"))

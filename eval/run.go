@@ -78,12 +78,23 @@ type Options struct {
 	// score is then given beside the figures. Nil is [RulePairs]. Sample has no say
 	// in a benchmark's score.
 	Rule func(*dataset.Pair) Rule
+	// Key tells prompts apart; nil is [dataset.Conversation.Key]. The figures of a
+	// model whose training told them apart otherwise are those of its own key.
+	Key func(dataset.Conversation) dataset.Hash
 	// Bins asks for accuracy by length and by overlap, and for the reliability
 	// table.
 	Bins bool
 	// Progress is called after each pair with the number of pairs read so far,
 	// never by two goroutines at a time.
 	Progress func(done int)
+}
+
+// key is what Key is for.
+func (o *Options) key(c dataset.Conversation) dataset.Hash {
+	if o.Key != nil {
+		return o.Key(c)
+	}
+	return c.Key()
 }
 
 // Result is a pair with what a comparer said of it.
@@ -185,7 +196,7 @@ func Evaluate(name string, results []Result, o Options) Set {
 // row is what is kept of a pair. Everything is turned to the chosen reply, so
 // that the order of the replies is forgotten here.
 type row struct {
-	cluster dataset.Hash // of the prompt
+	cluster dataset.Hash // key of the prompt
 	number  int          // of the pair, in the order of reading; no figure hangs on it
 	subset  string
 	margin  float64 // log-odds for the chosen reply
@@ -288,7 +299,7 @@ func (c *collector) add(p numbered, a Comparison) {
 		return
 	}
 	r := row{
-		cluster: p.Prompt.Hash(), number: p.n,
+		cluster: c.o.key(p.Prompt), number: p.n,
 		margin: a.Margin, diff: diff, p: p.P,
 		length: float64(utf8.RuneCountInString(p.First.Text) - utf8.RuneCountInString(p.Second.Text)),
 	}
@@ -354,7 +365,7 @@ func (c *collector) add(p numbered, a Comparison) {
 
 // abstained counts a pair that the comparer gave no answer to.
 func (c *collector) abstained(p *dataset.Pair) {
-	o := observed{pair: p, cluster: p.Prompt.Hash(), abstained: true}
+	o := observed{pair: p, cluster: c.o.key(p.Prompt), abstained: true}
 	turn := 1.0
 	if p.P < 0.5 {
 		turn = -1

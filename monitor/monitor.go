@@ -1,9 +1,9 @@
 package monitor
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -102,19 +102,14 @@ func (m *Monitor) Reference() *rm.Profile { return m.ref.Profile }
 // Options are those of the monitor, with the defaults filled in.
 func (m *Monitor) Options() Options { return m.o }
 
-var promptSeed = maphash.MakeSeed()
-
-// PromptKey tells prompts from others within a run of the program; 0 where the
-// prompt is unknown, which is then another one for each reply.
+// PromptKey tells prompts from others as [dataset.Conversation.Key] does; 0 where
+// the prompt is unknown, which is then another one for each reply.
 func PromptKey(c dataset.Conversation) uint64 {
 	if len(c) == 0 {
 		return 0
 	}
-	key := uint64(0)
-	for i := range c {
-		key = key*0x9e3779b97f4a7c15 + maphash.String(promptSeed, c[i].Content)
-	}
-	return key | 1
+	key := c.Key()
+	return binary.LittleEndian.Uint64(key[:]) | 1
 }
 
 // Batch is the replies of a window that is to be tested.

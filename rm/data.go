@@ -29,7 +29,7 @@ const labelOne = 1 << 30
 type row struct {
 	key       dataset.Hash
 	u         float64       // place of the prompt in [0, 1), by the seed
-	prompt    dataset.Hash  // its hash
+	prompt    dataset.Hash  // its key
 	pair      *dataset.Pair // only where it may come into the holdout
 	*features               // noFeatures where they are not in memory
 	record                  // where else they are
@@ -287,7 +287,10 @@ func dropText(r *row, holdout float64) {
 // identify fills r from one pair but for its features.
 func (e *extractor) identify(p *dataset.Pair, o *Options, r *row) {
 	id := p.Key()
-	*r = row{features: noFeatures, key: id.Hash, prompt: id.Prompt, u: place(id.Prompt, o.Seed), pair: p, swap: id.Swapped, n: 1}
+	if e.keyed == nil || !samePrompt(e.keyed, p.Prompt) {
+		e.keyed, e.key = p.Prompt, o.keyOf(p.Prompt)
+	}
+	*r = row{features: noFeatures, key: id.Hash, prompt: e.key, u: place(e.key, o.Seed), pair: p, swap: id.Swapped, n: 1}
 	// The same rounding whichever reply stands first: P and 1 − P together may
 	// miss 1 by 2^-54, and that is rounded away.
 	r.label = int64(math.Round(p.P * labelOne))

@@ -88,6 +88,9 @@ type extractor struct {
 	lines           wordSet
 	runes           []rune
 	tally           tally
+	// key is that of the prompt keyed, the last one that a pair was of.
+	keyed dataset.Conversation
+	key   dataset.Hash
 }
 
 func newExtractor(s spec) *extractor {

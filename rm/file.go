@@ -88,7 +88,7 @@ func (m *Model) strings() map[string]string {
 	if d.Holdout > 0 {
 		s["holdout"] = formatFloat(d.Holdout)
 	}
-	for k, v := range map[string]string{"version": d.Version, "command": d.Command, "holdout_authors": d.HoldoutAuthors} {
+	for k, v := range map[string]string{"prompt_key": d.PromptKey, "version": d.Version, "command": d.Command, "holdout_authors": d.HoldoutAuthors} {
 		if v != "" {
 			s[k] = v
 		}
@@ -245,6 +245,9 @@ func parse(b []byte) (*Model, error) {
 		if d.Holdout = r.positive("holdout"); d.Holdout >= 0.9 {
 			r.fail("holdout", fmt.Errorf("%v is not below 0.9", d.Holdout))
 		}
+	}
+	if d.PromptKey = meta["prompt_key"]; d.PromptKey != "" {
+		r.equal("prompt_key", KeyFolded)
 	}
 	if v := meta["certainty"]; v != "" {
 		d.Certainty = &Certainty{}

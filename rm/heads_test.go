@@ -197,7 +197,7 @@ func TestTableScoresAsTheModelDoes(t *testing.T) {
 }
 
 func TestEnsembleIsLessSureOfWhatIsOdd(t *testing.T) {
-	pairs := makePairs(8, 400)
+	pairs := makePairs(18, 400)
 	m, _ := mustTrain(t, pairs, rm.Options{Ensemble: 8})
 	one, _ := mustTrain(t, pairs, rm.Options{})
 	if n := len(m.Members()); n != 8 {

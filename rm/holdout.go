@@ -22,7 +22,7 @@ func (m *Model) ScoreHoldout(ctx context.Context, pairs iter.Seq2[*dataset.Pair,
 	if !(share >= 0 && share < 0.9) {
 		return nil, fmt.Errorf("holdout %v: need a share from 0 to less than 0.9", share)
 	}
-	rows, skipped, err := collect(ctx, pairs, spec{}, Options{Holdout: share, Seed: m.Metadata.Seed})
+	rows, skipped, err := collect(ctx, pairs, spec{}, Options{Holdout: share, Seed: m.Metadata.Seed, key: m.Metadata.Key()})
 	if err != nil {
 		return nil, fmt.Errorf("holdout: %w", err)
 	}

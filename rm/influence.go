@@ -71,7 +71,7 @@ func (m *Model) Background(ctx context.Context, pairs iter.Seq2[*dataset.Pair, e
 	}
 	rows, _, err := collect(ctx, pairs, m.space.spec, Options{
 		Sources: m.sources, Principles: o.Principles, Votes: o.Votes, Weight: o.Weight, Progress: o.Progress,
-		Seed: m.Metadata.Seed, keep: true,
+		Seed: m.Metadata.Seed, key: m.Metadata.Key(), keep: true,
 	})
 	if err != nil {
 		return fail(err)

@@ -66,7 +66,7 @@ func TestTiesAreMoreLikelyBetweenLikeReplies(t *testing.T) {
 }
 
 func TestPairsWithoutWeightTeachNothing(t *testing.T) {
-	pairs := makePairs(23, 400)
+	pairs := makePairs(33, 400)
 	wrong := map[int]bool{}
 	for i, p := range pairs {
 		if i%3 == 0 {

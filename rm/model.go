@@ -30,6 +30,10 @@ type Metadata struct {
 	// Holdout is the share of the prompts that were kept from the training; 0 for
 	// none, and for a file of a build that did not write it down.
 	Holdout float64
+	// PromptKey is what told prompts apart in the training's split: [KeyFolded], or
+	// empty for [dataset.Conversation.Hash], as in files of builds that did not write
+	// it down.
+	PromptKey string
 	// Certainty is what the validation pairs say of the margins; nil where they
 	// were too few.
 	Certainty *Certainty
@@ -56,6 +60,17 @@ type Metadata struct {
 	// the zero time, which is left out of the file: so the file is a function of
 	// the data and the settings alone.
 	Created time.Time
+}
+
+// KeyFolded is a split by [dataset.Conversation.Key].
+const KeyFolded = "folded"
+
+// Key is what told prompts apart in the training's split.
+func (d *Metadata) Key() func(dataset.Conversation) dataset.Hash {
+	if d.PromptKey == "" {
+		return dataset.Conversation.Hash
+	}
+	return dataset.Conversation.Key
 }
 
 // TieProbability gives the probability that neither reply of a pair with the

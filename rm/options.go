@@ -112,8 +112,17 @@ type Options struct {
 	// TempDir is where those files are; empty is os.TempDir().
 	TempDir string
 
-	stop context.CancelFunc // what a file's failure calls
-	keep bool               // every pair is kept with its texts, and its features after training
+	key  func(dataset.Conversation) dataset.Hash // what tells prompts apart; nil is dataset.Conversation.Key
+	stop context.CancelFunc                      // what a file's failure calls
+	keep bool                                    // every pair is kept with its texts, and its features after training
+}
+
+// keyOf is what tells prompts apart.
+func (o *Options) keyOf(c dataset.Conversation) dataset.Hash {
+	if o.key != nil {
+		return o.key(c)
+	}
+	return c.Key()
 }
 
 // ErrMemory tells that a form of the model needs the features in memory, where

@@ -216,15 +216,19 @@ func (m *Model) profile(ctx context.Context, source string, pairs []*dataset.Pai
 	return NewProfile(source, m.Observed(), prompts, rows)
 }
 
-// profileItems chooses the replies: prompts in the order of their hashes, the
+// profileItems chooses the replies: prompts in the order of their keys, the
 // replies to each in the order of the pairs, each text once.
 func profileItems(pairs []*dataset.Pair) (items []Item, prompts []dataset.Hash) {
 	replies := map[dataset.Hash][]Item{}
 	seen := map[dataset.Hash]bool{}
+	one := map[dataset.Hash]dataset.Conversation{} // of each hash, whose features are computed once
 	most := profileEach[len(profileEach)-1]
 	for _, p := range pairs {
 		id := p.Key()
-		h := id.Prompt
+		h := p.Prompt.Key()
+		if one[id.Prompt] == nil {
+			one[id.Prompt] = p.Prompt
+		}
 		if _, ok := replies[h]; !ok {
 			prompts = append(prompts, h)
 		}
@@ -240,11 +244,7 @@ func profileItems(pairs []*dataset.Pair) (items []Item, prompts []dataset.Hash) 
 				continue
 			}
 			seen[r.hash] = true
-			c := p.Prompt
-			if len(replies[h]) > 0 {
-				c = replies[h][0].Prompt // one conversation, whose features are computed once
-			}
-			replies[h] = append(replies[h], Item{c, r.text})
+			replies[h] = append(replies[h], Item{one[id.Prompt], r.text})
 		}
 	}
 	slices.SortFunc(prompts, func(a, b dataset.Hash) int { return slices.Compare(a[:], b[:]) })
@@ -311,7 +311,7 @@ func (k *keeper) offer(p *dataset.Pair) {
 		return
 	}
 	id := p.Key()
-	at := place(id.Prompt, k.seed)
+	at := place(p.Prompt.Key(), k.seed)
 	if k.limit > 0 && at > k.limit {
 		return
 	}

@@ -134,7 +134,7 @@ func fitRows(ctx context.Context, rows []row, sp spec, o Options, t *Training) (
 			FormatVersion: formatVersion, FeatureVersion: featureVersion,
 			Features: sp.groups(), Dim: sp.dim, NGrams: sp.orders,
 			L2: t.L2, Temperature: t.Temperature, Head: o.Head,
-			Seed: o.Seed, Pairs: len(rows), DataHash: t.DataHash,
+			Seed: o.Seed, PromptKey: KeyFolded, Pairs: len(rows), DataHash: t.DataHash,
 			Certainty: t.Certainty, Debias: o.Debias, Tie: t.Tie, Holdout: o.Holdout,
 		},
 		space: f.space, members: members, blend: b,

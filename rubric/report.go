@@ -145,7 +145,7 @@ func tabulate(r *Rubric, results []*Result, minCoverage float64) *table {
 		}
 		t.results = append(t.results, res)
 		t.cells = append(t.cells, row)
-		t.prompts = append(t.prompts, res.Reply.Prompt.Hash())
+		t.prompts = append(t.prompts, res.Reply.Prompt.Key())
 	}
 	for _, row := range t.cells {
 		var total []float64
