@@ -23,6 +23,7 @@ type app struct {
 	Env
 	cleanup    []func() error // run in reverse at the end
 	startsOver bool           // a command that is stopped keeps nothing
+	said       map[string]bool // of the files that were read
 }
 
 func (a *app) close() error {
