@@ -21,8 +21,8 @@ import (
 // app is one run of the program.
 type app struct {
 	Env
-	cleanup    []func() error // run in reverse at the end
-	startsOver bool           // a command that is stopped keeps nothing
+	cleanup    []func() error  // run in reverse at the end
+	startsOver bool            // a command that is stopped keeps nothing
 	said       map[string]bool // of the files that were read
 }
 

@@ -70,6 +70,7 @@ func (a *app) runConvert(c *urfave.Context) error {
 		return err
 	}
 	in.opts.Pairs, in.opts.Seed = c.Int("pairs"), c.Int64("seed")
+	in.opts.Unlabelled = c.String("to") == "" // the records stay as they are
 	verbose := c.Bool("verbose")
 	in.told = func(t dataset.Told) bool {
 		if t.Kind == dataset.ToldFormat && verbose {

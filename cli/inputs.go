@@ -24,8 +24,8 @@ func inputFlags() []urfave.Flag {
 // meaningFlags are those of inputFlags that say what the columns mean.
 func meaningFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringSliceFlag{Name: "columns", Usage: "the input's columns by the names that are read here: `NAME=COLUMN`, such as prompt=question,chosen=good; repeatable"},
-		&urfave.StringSliceFlag{Name: "scale", Usage: "what the values of a label column mean: first, second, tie or none for each `VALUE`, such as 0=first,1=second,2=tie or -3..-1=first,0=tie,1..3=second; COLUMN:0=first,… where there are several"},
+		&urfave.StringSliceFlag{Name: "columns", Usage: "the input's columns by the names that are read here: `NAMES` such as prompt=question,chosen=good; repeatable"},
+		&urfave.StringSliceFlag{Name: "scale", Usage: "what the `VALUES` of a label column mean (first, second, tie, none), such as 0=first,1=second,2=tie or -3..-1=first,0=tie,1..3=second; COLUMN:0=first,… where there are several; repeatable"},
 		&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
 	}
 }

@@ -313,7 +313,7 @@ func repliesOf(o Object) []string {
 // a reply that alone is such a text stays one. A column of Python's is given.
 func (g *reading) lookAtTexts(o Object) (repr string) {
 	keys := repliesOf(o)
-	if len(keys) == 0 {
+	if len(keys) == 0 || holdsList(keys[0]) {
 		return ""
 	}
 	turns := turnsIn(o, keys)

@@ -191,7 +191,9 @@ func readTRL(v *view, c *content) error {
 		if n == 0 {
 			return fmt.Errorf("%w, and chosen and rejected do not begin alike", errNoPrompt)
 		}
-		prompt, chosen.Text, rejected.Text = Prompt(a[:n]), a[n:], b[n:]
+		if prompt, chosen.Text, rejected.Text = Prompt(a[:n]), a[n:], b[n:]; chosen.Text == "" || rejected.Text == "" {
+			return fmt.Errorf("%w: one reply is the beginning of the other, so that nothing would be left of it", errNoPrompt)
+		}
 	}
 	return v.chosenPair(c, prompt, chosen, rejected)
 }

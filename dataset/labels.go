@@ -308,7 +308,7 @@ func (v *view) sayings() (all []saying, votes []float64, err error) {
 	for _, l := range g.plan.labels {
 		raw, name := v.obj[l.at].Value, v.obj[l.at].Key
 		c := g.labels[l.name]
-		vote := l.kind == labelVote || l.kind == labelVotes && kindOf(raw) == '['
+		vote := l.kind == labelVote || kindOf(raw) == '['
 		switch {
 		case empty(raw) && !vote:
 			continue
@@ -409,6 +409,9 @@ func (v *view) vote(c *labelColumn, raw json.RawMessage, votes []float64) ([]flo
 	for _, item := range labelItems(raw) {
 		p, _, err := c.read(v.g, v.obj, item)
 		if err != nil {
+			if label, ok := err.(*labelError); ok && kindOf(raw) == '[' {
+				label.reason = fmt.Sprintf("vote %d: %s", len(votes)+1, label.reason)
+			}
 			return nil, err
 		}
 		votes = append(votes, p)

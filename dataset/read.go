@@ -30,6 +30,9 @@ type ReadOptions struct {
 	// Scales say what the values of label columns mean, see [ParseScales]. A value
 	// outside is an error.
 	Scales Scales
+	// Unlabelled leaves unread which reply is better, so that label columns of any
+	// meaning do.
+	Unlabelled bool
 	// Told, if set, is told what was found out about a file: its format, how it is
 	// read where another reading was possible, and what its author should know.
 	Told func(Told)
@@ -268,6 +271,9 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 	})
 	if !stopped && len(r.held) > 0 {
 		stopped = !r.settle(true, yield)
+	}
+	if !stopped {
+		r.g.unusedScales()
 	}
 	if err != nil && !stopped {
 		yield(nil, err)

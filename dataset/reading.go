@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -69,6 +70,8 @@ type reading struct {
 	missing, have []string
 	chosen        bool // the user gave a name to label, which then is the only label
 	scales        Scales
+	// unlabelled tells that labels are of no matter.
+	unlabelled bool
 	// texts are columns of replies whose texts are the JSON of messages, and open those
 	// of which that is not certain yet.
 	texts map[string]bool
@@ -84,7 +87,7 @@ type reading struct {
 }
 
 func newReading(file string, o ReadOptions) *reading {
-	g := &reading{file: file, tell: o.Told, said: map[string]bool{}, scales: o.Scales, labels: map[string]*labelColumn{}, texts: map[string]bool{}, open: map[string]bool{}}
+	g := &reading{file: file, tell: o.Told, said: map[string]bool{}, scales: o.Scales, unlabelled: o.Unlabelled, labels: map[string]*labelColumn{}, texts: map[string]bool{}, open: map[string]bool{}}
 	if len(o.Columns) > 0 {
 		g.columns = make(map[string]string, len(o.Columns))
 		for ours, theirs := range o.Columns {
@@ -161,7 +164,6 @@ func (g *reading) fromZero() bool { return strings.HasSuffix(g.two[0], "0") }
 // as long as the records have the same columns.
 type plan struct {
 	keys   []string
-	two    [2]string
 	labels []labelAt
 	// prompts are columns that may belong to the prompt.
 	prompts []int
@@ -189,12 +191,12 @@ func (p *plan) fits(o Object) bool {
 
 // look makes the plan for a record's columns, if it is not the one that is there.
 func (g *reading) look(o Object) {
-	if g.plan.keys != nil && g.plan.fits(o) {
+	open := g.format != nil && g.format.order == orderOpen
+	if g.plan.keys != nil && g.plan.fits(o) && (!open || has(o, g.two[0]) && has(o, g.two[1])) {
 		return
 	}
 	p := plan{keys: make([]string, len(o))}
-	p.two[0], p.two[1], _ = twoOf(o)
-	g.two = p.two
+	g.two[0], g.two[1], _ = twoOf(o)
 	for i := range o {
 		key := o[i].Key
 		p.keys[i] = key
@@ -202,7 +204,7 @@ func (g *reading) look(o Object) {
 			p.prompts = append(p.prompts, i)
 			p.parts = p.parts || promptPart(key)
 		}
-		if g.format == nil || g.format.order == 0 {
+		if g.format == nil || g.format.order == orderNone || g.unlabelled {
 			continue
 		}
 		if kind, side := g.labelAt(key); kind != 0 {
@@ -365,6 +367,23 @@ func (g *reading) openLabels(final bool) (bool, error) {
 	return open, nil
 }
 
+// unusedScales warns of scales that no column was there for.
+func (g *reading) unusedScales() {
+	for _, column := range slices.Sorted(maps.Keys(g.scales)) {
+		used := false
+		for _, c := range g.labels {
+			used = used || g.userScale(c) == g.scales[column]
+		}
+		switch {
+		case used:
+		case column == "":
+			g.note(ToldWarning, "", "the scale is not used: there is no label column")
+		default:
+			g.note(ToldWarning, "", fmt.Sprintf("the scale is not used: there is no label column %q", column))
+		}
+	}
+}
+
 // applyScale finds the column that the scale without a column is for.
 func (g *reading) applyScale() error {
 	if g.scales[""] == nil {
@@ -431,7 +450,11 @@ func (c *labelColumn) decision(g *reading, final bool) decision {
 	case g.format.order == orderChosen && c.kind != labelFlag && g.userScale(c) == nil:
 		// Beside replies of which one is named the chosen one, only a tie is news.
 		if numbers, bools, _, _ := c.kinds(); numbers || bools {
-			g.note(ToldReading, "", fmt.Sprintf("%s is not used: %s beside chosen and rejected says nothing of which is better", c.name, valueTexts(c.values())))
+			what := "numbers"
+			if bools {
+				what = "true and false"
+			}
+			g.note(ToldReading, "", fmt.Sprintf("%s is not used: %s beside chosen and rejected say nothing of which is better", c.name, what))
 			return decision{unused: "-"}
 		}
 		return decision{scale: scaleNames, settled: true}
