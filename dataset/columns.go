@@ -59,6 +59,17 @@ func perhapsPrompt(f Field) bool {
 	return err == nil && (len(strings.Fields(text)) > 1 || strings.HasSuffix(strings.TrimSpace(text), "?"))
 }
 
+// perhapsPrompts are the columns of a record without a prompt that may be it.
+func perhapsPrompts(o Object) (columns []string) {
+	replies := repliesOf(o)
+	for _, f := range o {
+		if !slices.Contains(replies, f.Key) && !blank(f.Value) && (mayBePrompt(f.Key) || perhapsPrompt(f)) {
+			columns = append(columns, f.Key)
+		}
+	}
+	return columns
+}
+
 // sideColumns are the names for a better and a worse reply.
 var sideColumns = [][2]string{
 	{"chosen", "rejected"},

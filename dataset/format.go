@@ -290,7 +290,13 @@ func readConversational(v *view, c *content) error {
 		}
 		prompt = prompt[: n-1 : n-1] // the whole dialogue, one reply included
 	}
-	return v.chosenPair(c, prompt, chosen, rejected)
+	err = v.chosenPair(c, prompt, chosen, rejected)
+	// Replies of one score are a tie: nobody has chosen between them.
+	a, b := number(v.obj.Get("score_chosen")), number(v.obj.Get("score_rejected"))
+	if err == nil && a == b && empty(v.obj.Get("label_prob")) {
+		c.pair.P = 0.5
+	}
+	return err
 }
 
 // repeats tells whether the turns before a reply are the prompt again, perhaps

@@ -185,8 +185,8 @@ type decision struct {
 
 // labelKnown are the scales that a format or a column's name defines.
 var (
-	scaleIndex   = scaleOf("0=first,1=second")
-	scaleFromOne = scaleOf("1=first,2=second")
+	scaleIndex   = scaleFrom(0)
+	scaleFromOne = scaleFrom(1)
 	scaleFlag    = &scale{exact: map[string]float64{"true": 1, "1": 1, "false": 0, "0": 0}}
 	scaleVotes   = scaleOf("0=tie,1=first,2=second")
 	scaleSHP     = scaleOf("1=first,0=second")
@@ -195,6 +195,13 @@ var (
 	scaleAlpaca  = &scale{weighted: true, said: "1 = first, 2 = second, between them a weighted choice"}
 	scaleDraws   = &scale{weighted: true, exact: map[string]float64{"0": 0.5}, said: "1 = first, 2 = second, 0 = tie"}
 )
+
+// scaleFrom is one of places, and of names that have them.
+func scaleFrom(n int) *scale {
+	s := scaleOf(fmt.Sprintf("%d=first,%d=second", n, n+1))
+	s.names, s.places, s.from = true, true, float64(n)
+	return s
+}
 
 func init() {
 	scaleGraded.spans[0] = scaleSpan{-3, math.Nextafter(0, -1), 1} // grades between the whole ones are means of several people's
@@ -249,7 +256,7 @@ func (c *labelColumn) decide(g *reading, final bool) decision {
 	numbers, bools, sides, places := c.kinds()
 	switch {
 	case sides && !numbers && !bools:
-		return decision{scale: withNames(scaleNames, c, 1), settled: true}
+		return decision{scale: scaleNames, settled: true}
 	case len(c.seen) == 0:
 		if final {
 			return decision{unused: fmt.Sprintf("no value of it, such as %q, says which reply is better", c.text)}
@@ -261,33 +268,18 @@ func (c *labelColumn) decide(g *reading, final bool) decision {
 		}
 		return decision{}
 	}
-	if g.fromZero() || places && !numbers && !bools {
-		// The replies' own names count, or those of the values, so that a number is the
-		// place of a reply.
-		if only, at := c.numbers(0, 1); only && (g.fromZero() || at[0]) {
-			return decision{scale: withNames(scaleIndex, c, 0), settled: g.fromZero() || at[1]}
-		}
+	if !final {
+		return decision{} // a value to come may make the others mean something else
+	}
+	// The replies' own names count, or those of the values: then a number is the place
+	// of a reply.
+	if only, at := c.numbers(0, 1); only && (g.fromZero() || places && !numbers && !bools && at[0]) {
+		return decision{scale: scaleIndex, settled: at[0] && at[1]}
 	}
 	if only, at := c.numbers(1, 2); only && at[0] && at[1] && !g.fromZero() {
-		return decision{scale: withNames(scaleFromOne, c, 1), settled: true}
-	}
-	if !final {
-		return decision{}
+		return decision{scale: scaleFromOne, settled: true}
 	}
 	return decision{refused: c.refuse(g)}
-}
-
-// withNames adds the names for ties to a scale, and the column's names that have a
-// number, of which the first is from.
-func withNames(s *scale, c *labelColumn, from float64) *scale {
-	out := &scale{exact: map[string]float64{}, names: true, said: s.said}
-	maps.Copy(out.exact, s.exact)
-	for _, v := range c.seen {
-		if p := 1 - (v.x - from); v.kind == kindPlace && (p == 0 || p == 1) {
-			out.exact[v.text] = p
-		}
-	}
-	return out
 }
 
 func (c *labelColumn) decideFlag(final bool) decision {
@@ -326,72 +318,54 @@ func (c *labelColumn) decideKnown(g *reading, final bool) *decision {
 			return c.decidePointer()
 		}
 	}
-	if named := g.named; g.format != nil && (named || c.ofFormat(g)) {
-		return c.decideFormat(g, final)
+	switch {
+	case c.name == "choice" && g.format.name == "summaries":
+		return &decision{scale: scaleIndex, settled: true}
+	case c.name == "label" && (g.isNamed("llmbar") || g.has("input") && !g.has("prompt") && two == [2]string{"output_1", "output_2"}):
+		return c.decideOwn(g.isNamed("llmbar"), scaleFromOne, []float64{1, 2}, final)
+	case c.name == annotators && (g.isNamed("pandalm") || !g.fromZero()):
+		return c.decideOwn(g.isNamed("pandalm") || g.ofPandaLM(), scaleVotes, []float64{1, 2, 0}, final)
+	case c.name == "preference" && (g.isNamed("alpaca") || two == [2]string{"output_1", "output_2"}):
+		return c.decideAlpaca(g.isNamed("alpaca"), final)
 	}
 	return nil
 }
 
-// ofFormat tells whether the column is the one that the detected format has its
-// label in.
-func (c *labelColumn) ofFormat(g *reading) bool {
-	switch g.format.name {
-	case "llmbar":
-		return c.name == "label"
-	case "alpaca":
-		return c.name == "preference"
-	case "pandalm":
-		return c.name == annotators
-	case "pairs":
-		return c.name == "preference" && g.two == [2]string{"output_1", "output_2"} // AlpacaEval's, under another prompt
-	}
-	return false
-}
-
-// decideFormat takes the numbers of a format that defines them. Where the format was
-// not named by the user, numbers that may as well count otherwise are not taken for
-// its own.
-func (c *labelColumn) decideFormat(g *reading, final bool) *decision {
+// decideOwn takes the scale of a format that counts from 1. Numbers that may as well
+// count otherwise are not taken for it, unless it is certain that the format is that.
+func (c *labelColumn) decideOwn(certain bool, s *scale, numbers []float64, final bool) *decision {
+	only, at := c.numbers(numbers...)
+	zero := len(at) > 2 && at[2]
 	switch {
-	case g.format.name == "llmbar" && c.name == "label":
-		only, at := c.numbers(1, 2)
-		if g.named || only && at[1] {
-			return &decision{scale: scaleFromOne, settled: true}
-		}
-		if only && final {
-			return &decision{scale: scaleFromOne}
-		}
-	case g.format.name == "pandalm" && c.name == annotators:
-		only, at := c.numbers(0, 1, 2)
-		if g.named || only && (at[2] || g.ofPandaLM()) {
-			return &decision{scale: scaleVotes, settled: true}
-		}
-		if only && !at[0] && final {
-			return &decision{scale: scaleVotes}
-		}
-	case c.name == "preference" && (g.format.name == "alpaca" || c.ofFormat(g)):
-		return c.decideAlpaca(g, final)
-	default:
+	case certain, only && at[1] && len(at) > 2: // all that there may be is in the scale
+		return &decision{scale: s, settled: true}
+	case !only:
+		return nil
+	case !final:
+		return &decision{}
+	case zero:
 		return nil
 	}
-	if only, _ := c.numbers(0, 1, 2); only && !final {
-		return &decision{} // not yet
-	}
-	return nil
+	return &decision{scale: s, settled: at[1]}
 }
+
+func (g *reading) isNamed(format string) bool { return g.named && g.format.name == format }
+
+// has tells whether the records have a column.
+func (g *reading) has(key string) bool { return slices.Contains(g.plan.keys, key) }
 
 // ofPandaLM tells whether a record has all the columns of PandaLM's own file.
 func (g *reading) ofPandaLM() bool {
 	for _, key := range []string{"instruction", "input", "response1", "response2", "annotator1", "annotator2", "annotator3"} {
-		if !slices.Contains(g.plan.keys, key) {
+		if !g.has(key) {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *labelColumn) decideAlpaca(g *reading, final bool) *decision {
-	if g.named {
+func (c *labelColumn) decideAlpaca(certain, final bool) *decision {
+	if certain {
 		return &decision{scale: scaleDraws, settled: true}
 	}
 	above, zero := false, false
@@ -427,9 +401,15 @@ func (c *labelColumn) refuse(g *reading) *UndecidedError {
 	values := c.values()
 	e := &UndecidedError{File: g.file, Column: c.name}
 	var words []string
+	names := "" // of which there is no doubt
+	for _, v := range values {
+		if v.kind == kindVerdict {
+			names += "," + v.text + "=" + meaning(v.x)
+		}
+	}
 	for _, items := range readingsOf(values) {
-		words = append(words, strconvQuote(inWords(items, values)))
-		e.Scales = append(e.Scales, g.option(c, items))
+		words = append(words, `"`+inWords(items, values)+`"`)
+		e.Scales = append(e.Scales, g.option(c, items+names))
 	}
 	if len(words) == 0 {
 		e.Reason = fmt.Sprintf("%s: what %s mean is not known", c.name, valueTexts(values))
@@ -451,5 +431,3 @@ func (c *labelColumn) refuse(g *reading) *UndecidedError {
 	e.Reason = fmt.Sprintf("%s: %s can mean %s", c.name, valueTexts(values), can)
 	return e
 }
-
-func strconvQuote(s string) string { return `"` + s + `"` }

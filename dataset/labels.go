@@ -266,12 +266,11 @@ func (c *labelColumn) read(g *reading, o Object, raw json.RawMessage) (p, streng
 // pairLabel gives the probability that the first of two replies is better, from
 // label_prob, several people's votes, or one choice; NaN where there is none.
 // Several people's votes are given, too. What the columns mean is the reading's.
-func (v *view) pairLabel(more ...saying) (float64, []float64, error) {
+func (v *view) pairLabel() (float64, []float64, error) {
 	all, votes, err := v.sayings()
 	if err != nil {
 		return 0, nil, err
 	}
-	all = append(all, more...)
 	best := math.NaN()
 	rank := 0
 	for i, a := range all {
@@ -356,6 +355,9 @@ func (v *view) sayings() (all []saying, votes []float64, err error) {
 			v.strength = strength
 		}
 		all = append(all, saying{name, p, true})
+	}
+	if p, ok := prometheusLabel(v.obj); ok && (g.two[0] == "response_A" || g.format.name == "prometheus") && !g.unlabelled {
+		all = append(all, saying{"the verdict " + resultMark, p, true})
 	}
 	if votes != nil {
 		all = append(all, saying{voted, meanVote(votes), false})

@@ -222,15 +222,7 @@ func fitsUltraFeedback(o Object) bool {
 
 func readUltraFeedback(v *view, c *content) error {
 	if firstKind(v.obj.Get("completions")) != '{' {
-		if err := readChosen(v, c); err != nil {
-			return err
-		}
-		// Replies of one score are a tie: nobody has chosen between them.
-		a, b := number(v.obj.Get("score_chosen")), number(v.obj.Get("score_rejected"))
-		if a == b && empty(v.obj.Get("label_prob")) {
-			c.pair.P = 0.5
-		}
-		return nil
+		return readChosen(v, c)
 	}
 	prompt, err := v.prompt(false)
 	if err != nil {
@@ -353,11 +345,7 @@ func readPrometheus(v *view, c *content) error {
 	if prompt, err = v.whole(prompt); err != nil {
 		return err
 	}
-	verdict := saying{column: "the verdict", p: math.NaN(), single: true}
-	if l, ok := prometheusLabel(v.obj); ok {
-		verdict.p = l
-	}
-	p, votes, err := v.pairLabel(verdict)
+	p, votes, err := v.pairLabel()
 	if err != nil {
 		return err
 	}

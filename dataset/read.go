@@ -446,10 +446,9 @@ func (r *reader) noOtherPrompt() error {
 	}
 	var columns []string
 	for _, rec := range r.held {
-		chosen, rejected := sidesOf(rec.obj)
-		for _, f := range rec.obj {
-			if f.Key != chosen && f.Key != rejected && !slices.Contains(columns, f.Key) && !blank(f.Value) && (mayBePrompt(f.Key) || perhapsPrompt(f)) {
-				columns = append(columns, f.Key)
+		for _, key := range perhapsPrompts(rec.obj) {
+			if !slices.Contains(columns, key) {
+				columns = append(columns, key)
 			}
 		}
 	}
@@ -504,6 +503,9 @@ func (r *reader) emit(rec *heldRecord, yield func(*content, error) bool) bool {
 	c.source.ID = v.id()
 	if err := r.g.format.read(&v, &c); err != nil {
 		bad := r.bad(line, err.Error())
+		if columns := perhapsPrompts(rec.obj); errors.Is(err, errNoPrompt) && columns != nil {
+			bad.Reason += "; it may be in " + strings.Join(columns, ", ")
+		}
 		var label *labelError
 		if errors.As(err, &label) {
 			bad.Label = label.column

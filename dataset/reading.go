@@ -320,6 +320,9 @@ func (g *reading) tally(o Object) {
 // openLabels decides what it can of the label columns, and tells whether anything is
 // still open.
 func (g *reading) openLabels(final bool) (bool, error) {
+	if err := g.twoPreferences(); err != nil {
+		return false, err
+	}
 	if err := g.applyScale(); err != nil {
 		return false, err
 	}
@@ -360,9 +363,6 @@ func (g *reading) openLabels(final bool) (bool, error) {
 	for _, c := range refused {
 		c.unused = "-"
 		g.note(ToldWarning, "", fmt.Sprintf("%s is not used: what %s mean would have to be said, and another column tells which reply is better", c.name, valueTexts(c.values())))
-	}
-	if err := g.twoPreferences(); err != nil {
-		return false, err
 	}
 	return open, nil
 }
@@ -413,7 +413,7 @@ func (g *reading) applyScale() error {
 func (g *reading) twoPreferences() error {
 	names := []string{"better_response_id", "safer_response_id"}
 	for _, n := range names {
-		if c := g.labels[n]; c == nil || c.scale == nil {
+		if c := g.labels[n]; c == nil || len(c.seen) == 0 {
 			return nil
 		}
 	}

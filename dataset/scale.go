@@ -114,6 +114,10 @@ type scale struct {
 	exact map[string]float64 // by labelValue.text: 1 for the first, 0 for the second, 0.5 for a tie, NaN for no label
 	spans []scaleSpan        // of numbers
 	names bool               // verdicts mean what they say
+	// places tells that a name's number is the place of a reply, of which the first is
+	// from.
+	places bool
+	from   float64
 	// weighted is AlpacaEval's: 1 is the first, 2 the second, and between them a
 	// weighted choice.
 	weighted bool
@@ -132,6 +136,8 @@ func (s *scale) of(v labelValue) (p, strength float64, ok bool) {
 	switch {
 	case v.kind == kindVerdict && s.names:
 		return v.x, math.NaN(), true
+	case v.kind == kindPlace && s.places && (v.x == s.from || v.x == s.from+1):
+		return 1 - (v.x - s.from), math.NaN(), true
 	case v.kind != kindNumber:
 	case s.weighted && v.x >= 1 && v.x <= 2:
 		return 2 - v.x, math.NaN(), true
