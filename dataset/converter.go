@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,7 @@ type Converter struct {
 	row      Object
 	join     joiner
 	losses   map[string]*lost
+	readAs   map[string]int // see wouldRead, by column
 	reason   string // why the last record that was left out was
 	// Written is how many records, or pairs, were written.
 	Written int
@@ -43,7 +45,7 @@ type Converter struct {
 // that name asks for. The format "" keeps the records as they are. Of the read
 // options, Pairs and Seed count, for lists of replies that become pairs.
 func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, error) {
-	c := &Converter{read: o, losses: map[string]*lost{}}
+	c := &Converter{read: o, losses: map[string]*lost{}, readAs: map[string]int{}}
 	if format != "" {
 		if c.f = outFormatNamed(format); c.f == nil {
 			return nil, unknownOut(format)
@@ -452,30 +454,51 @@ func (c *Converter) preference(p *Preference, src Source) error {
 	return c.finish(c.row, extra, src)
 }
 
+// The parts of a record that a column of the source, by its name, would be read as in
+// what is written.
+const (
+	readNot = iota + 1
+	readAsPrompt
+	readAsLabel
+)
+
 // wouldRead tells whether a column of the source would be read as part of the prompt
 // or as the label of what is written, which it is not.
-func (f *outFormat) wouldRead(row Object, field Field) bool {
-	if blank(field.Value) && parseLabel(field.Value).kind == 0 {
-		return false
-	}
-	main := slices.IndexFunc(promptColumns, func(key string) bool { return row.Get(key) != nil })
-	at := slices.Index(promptColumns, field.Key)
-	switch {
-	case at >= 0 && (main < 0 || at < main),
-		field.Key == "input" && row.Get("instruction") != nil,
-		field.Key == "context" && (row.Get("question") != nil || row.Get("query") != nil),
-		field.Key != "context" && promptPart(field.Key):
-		return true
-	case !f.slots:
-		return false
-	}
-	kind, _ := labelKind(field.Key, false)
-	for _, item := range labelItems(field.Value) {
-		if v := parseLabel(item); kind != 0 && v.kind != 0 && v.kind != kindText {
-			return true
+func (c *Converter) wouldRead(row Object, f Field) bool {
+	as := c.readAs[f.Key]
+	if as == 0 {
+		as = c.f.readsAs(row, f.Key)
+		if len(c.readAs) < maxKeys {
+			c.readAs[f.Key] = as
 		}
 	}
+	switch as {
+	case readAsPrompt:
+		return !blank(f.Value)
+	case readAsLabel:
+		return slices.ContainsFunc(labelItems(f.Value), func(item json.RawMessage) bool {
+			v := parseLabel(item)
+			return v.kind != 0 && v.kind != kindText
+		})
+	}
 	return false
+}
+
+func (f *outFormat) readsAs(row Object, key string) int {
+	main := slices.IndexFunc(promptColumns, func(key string) bool { return row.Get(key) != nil })
+	at := slices.Index(promptColumns, key)
+	switch {
+	case at >= 0 && (main < 0 || at < main),
+		key == "input" && row.Get("instruction") != nil,
+		key == "context" && (row.Get("question") != nil || row.Get("query") != nil),
+		key != "context" && promptPart(key):
+		return readAsPrompt
+	case f.slots:
+		if kind, _ := labelKind(key, false); kind != 0 {
+			return readAsLabel
+		}
+	}
+	return readNot
 }
 
 // readAsMessages tells whether the replies of a row, which are texts, would be taken
@@ -507,7 +530,7 @@ func (c *Converter) finish(row, extra Object, src Source) error {
 			if string(have) != string(f.Value) {
 				c.lose(src, false, fmt.Sprintf("the column %q, since the format has one of its own", f.Key))
 			}
-		case slices.Contains(ownColumns, f.Key) && f.Key != "cai_id", slices.Contains(c.f.own, f.Key), c.f.wouldRead(row, f):
+		case slices.Contains(ownColumns, f.Key) && f.Key != "cai_id", slices.Contains(c.f.own, f.Key), c.wouldRead(row, f):
 			c.lose(src, false, fmt.Sprintf("the column %q, which would be read as something else", f.Key))
 		default:
 			row = append(row, f)

@@ -12,7 +12,8 @@ type view struct {
 	obj  Object
 	g    *reading
 	used uint64 // bit i is column i; columns from the 64th on always stay extra
-	// main is the main column of the prompt, prompts are all that make it.
+	// main is the main column of the prompt, prompts are, for [Prompts], all that make
+	// it.
 	main    string
 	prompts []string
 	labels  []string // the columns that said which reply is better
@@ -38,7 +39,9 @@ func (v *view) get(key string) json.RawMessage {
 
 // take is get for a column of the prompt.
 func (v *view) take(key string) json.RawMessage {
-	v.prompts = append(v.prompts, key)
+	if v.g.format == &promptFormat {
+		v.prompts = append(v.prompts, key)
+	}
 	return v.get(key)
 }
 
