@@ -107,6 +107,13 @@ func flagSide(key string, zero bool) (side byte) {
 	return side
 }
 
+// What a column is not used for without a word: the one says nothing, of the other a
+// value that would is an error.
+const (
+	saysNothing = "-"
+	noFlag      = "no flag"
+)
+
 // maxDistinct is how many values of a label column are told apart; a column of more
 // is one of numbers on a scale of its own.
 const maxDistinct = 64
@@ -125,6 +132,7 @@ type labelColumn struct {
 	settled bool
 	// unused tells why the column says nothing; empty where it is used.
 	unused string
+	noted  bool // that it says nothing beside chosen and rejected
 }
 
 // values are those that were seen, numbers in their order.
@@ -282,18 +290,18 @@ func (c *labelColumn) decide(g *reading, final bool) decision {
 	return decision{refused: c.refuse(g)}
 }
 
+// decideFlag takes true and false, or 1 and 0. A text under such a name is no flag, and
+// needs no word.
 func (c *labelColumn) decideFlag(final bool) decision {
-	numbers, bools, sides, places := c.kinds()
-	only, at := c.numbers(0, 1)
-	switch {
-	case (bools || numbers) && !sides && !places && (only || !numbers):
-		return decision{scale: scaleFlag, settled: true}
-	case !bools && !at[0] && !at[1]:
-		return decision{unused: "-"} // a text under such a name is no flag, and needs no word
-	case final:
-		return decision{unused: fmt.Sprintf("its values, such as %s, are not true and false", valueTexts(c.values()))}
+	for _, v := range c.seen {
+		if _, _, ok := scaleFlag.of(v); ok {
+			return decision{scale: scaleFlag, settled: true}
+		}
 	}
-	return decision{}
+	if !final {
+		return decision{}
+	}
+	return decision{unused: noFlag}
 }
 
 // decideKnown takes the scales that a format or a column's own name defines, nil

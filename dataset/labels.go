@@ -238,7 +238,8 @@ func (c *labelColumn) read(g *reading, o Object, raw json.RawMessage) (p, streng
 		shown = strings.ToValidUTF8(shown[:57], "") + "…"
 	}
 	if c.unused != "" || c.scale == nil {
-		if c.unused != "-" && len(c.seen) == 0 && v.kind != kindText {
+		_, _, flag := scaleFlag.of(v)
+		if c.unused == noFlag && flag || c.unused != saysNothing && c.unused != noFlag && v.kind != kindText {
 			return 0, 0, &labelError{c.name, fmt.Sprintf("%s says which reply is better, and no value of the column before it did", shown)}
 		}
 		return none, none, nil
@@ -252,12 +253,19 @@ func (c *labelColumn) read(g *reading, o Object, raw json.RawMessage) (p, streng
 	}
 	switch {
 	case g.format.order == orderChosen && g.userScale(c) == nil && c.kind != labelFlag && !(ok && p == 0.5):
+		if !c.noted && (v.kind == kindNumber || v.kind == kindBool) {
+			c.noted = true
+			g.note(ToldReading, "", c.name+" is not used: numbers, or true and false, beside chosen and rejected say nothing of which is better")
+		}
 		return none, none, nil // only a tie is news there
 	case ok:
 		return p, strength, nil
 	}
 	said := c.scale.said
-	if said == "" {
+	switch {
+	case said == "" && c.kind == labelFlag:
+		said = "true and false"
+	case said == "":
 		said = "names such as a, b and tie"
 	}
 	return 0, 0, &labelError{c.name, fmt.Sprintf("%s is outside its scale in this file: %s", shown, said)}
@@ -323,7 +331,7 @@ func (v *view) sayings() (all []saying, votes []float64, err error) {
 			v.labels = append(v.labels, name)
 			scores[l.side-'1'] = number(raw)
 			continue
-		case c == nil || c.unused == "-":
+		case c == nil || c.unused == saysNothing:
 			continue
 		case vote:
 			if votes, err = v.vote(c, raw, votes); err != nil {

@@ -346,7 +346,7 @@ func (g *reading) openLabels(final bool) (bool, error) {
 			}
 			certain = certain || c.side != '='
 		case d.unused != "":
-			if c.unused = d.unused; d.unused != "-" {
+			if c.unused = d.unused; d.unused != saysNothing && d.unused != noFlag {
 				g.note(ToldWarning, "", fmt.Sprintf("%s is not used: %s", c.name, d.unused))
 			}
 		case d.refused != nil:
@@ -361,7 +361,7 @@ func (g *reading) openLabels(final bool) (bool, error) {
 		return false, first
 	}
 	for _, c := range refused {
-		c.unused = "-"
+		c.unused = saysNothing
 		g.note(ToldWarning, "", fmt.Sprintf("%s is not used: what %s mean would have to be said, and another column tells which reply is better", c.name, valueTexts(c.values())))
 	}
 	return open, nil
@@ -449,14 +449,6 @@ func (c *labelColumn) decision(g *reading, final bool) decision {
 		return decision{scale: c.scale, settled: c.settled, unused: c.unused}
 	case g.format.order == orderChosen && c.kind != labelFlag && g.userScale(c) == nil:
 		// Beside replies of which one is named the chosen one, only a tie is news.
-		if numbers, bools, _, _ := c.kinds(); numbers || bools {
-			what := "numbers"
-			if bools {
-				what = "true and false"
-			}
-			g.note(ToldReading, "", fmt.Sprintf("%s is not used: %s beside chosen and rejected say nothing of which is better", c.name, what))
-			return decision{unused: "-"}
-		}
 		return decision{scale: scaleNames, settled: true}
 	}
 	return c.decide(g, final)

@@ -308,8 +308,8 @@ func TestOrderOfRowsNeverChangesAMeaning(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		common := rapid.SliceOfN(rapid.SampledFrom(values), 1, 2).Draw(t, "common")
 		rare := rapid.SliceOfN(rapid.SampledFrom(values), 0, 2).Draw(t, "rare")
-		column := rapid.SampledFrom([]string{"label", "preference", "annotators", "labels", "overall_preference"}).Draw(t, "column")
-		replies := rapid.SampledFrom([][3]string{{"prompt", "response_1", "response_2"}, {"instruction", "output_1", "output_2"}, {"input", "output_1", "output_2"}, {"prompt", "response_0", "response_1"}, {"prompt", "response1", "response2"}}).Draw(t, "replies")
+		column := rapid.SampledFrom([]string{"label", "preference", "annotators", "labels", "overall_preference", "tie", "first_wins", "winner_model_a", "choice"}).Draw(t, "column")
+		replies := rapid.SampledFrom([][3]string{{"prompt", "response_1", "response_2"}, {"instruction", "output_1", "output_2"}, {"input", "output_1", "output_2"}, {"prompt", "response_0", "response_1"}, {"prompt", "response1", "response2"}, {"prompt", "chosen", "rejected"}}).Draw(t, "replies")
 		n := rapid.SampledFrom([]int{4, 700}).Draw(t, "rows")
 		var records [][]cell
 		for i := range n {
@@ -499,4 +499,80 @@ func quoted(row []cell) (out []cell) {
 		out = append(out, cell{c.key, string(raw)})
 	}
 	return out
+}
+
+// TestTextsMeanWhatValuesMean: a number, a boolean, a list or messages mean the same
+// where they stand in a text, as in a cell of CSV.
+func TestTextsMeanWhatValuesMean(t *testing.T) {
+	scalars := []string{`0`, `1`, `2`, `-1`, `0.5`, `1.5`, `true`, `false`, `null`, `"a"`, `"B"`, `"tie"`, `"x0"`, `"good"`, `"1"`, `"True"`}
+	lists := []string{`["a","b"]`, `[1,2,0]`, `[1,null]`, `["tie"]`, `[]`, `[0,1]`}
+	shapes := [][]cell{
+		{{"chosen", `"x0"`}, {"rejected", `"y0"`}},
+		{{"response_a", `"x0"`}, {"response_b", `"y0"`}},
+		{{"response_0", `"x0"`}, {"response_1", `"y0"`}},
+		{{"output_1", `"x0"`}, {"output_2", `"y0"`}},
+		{{"responses", `["x0",{"text":"y0","model":"m"},"z0"]`}},
+		{{"completion", `"x0"`}},
+		{{"completions", `[{"rank":1,"completion":[{"role":"assistant","content":"x"}]},{"rank":0,"completion":[{"role":"assistant","content":"y"}]}]`}, {"context", `[{"role":"user","content":"c"}]`}},
+		{{"targets", `{"choices":["x","y"],"labels":[1,0]}`}, {"input", `"i"`}},
+		{{"conversation_a", `[{"role":"user","content":"p"},{"role":"assistant","content":"x"}]`}, {"conversation_b", `[{"role":"user","content":"p"},{"role":"assistant","content":"y"}]`}},
+		{{"chosen", `[{"role":"user","content":"p"},{"role":"assistant","content":"x"}]`}, {"rejected", `[{"role":"user","content":"p"},{"role":"assistant","content":"y"}]`}, {"score_chosen", `2`}, {"score_rejected", `2`}},
+		{{"summaries", `[{"text":"x"},{"text":"y"}]`}, {"info", `{"post":"p"}`}, {"choice", `1`}},
+		{{"conversations", `[{"from":"Human","value":"p"}]`}, {"chosen", `{"from":"GPT","value":"x"}`}, {"rejected", `{"from":"GPT","value":"y"}`}},
+	}
+	columns := map[string][]string{
+		"label": scalars, "winner": scalars, "preference": scalars, "tie": scalars, "first_wins": scalars, "overall_preference": scalars,
+		"label_prob": {`0.25`, `1`, `null`, `0`}, "margin": {`2`, `-0.5`}, "labels": lists, "annotators": lists, "annotator1": {`1`, `2`, `0`},
+		"ranks": {`[1,2,3]`, `[2,1,1]`, `["a"]`}, "history": {`[["u","a"]]`, `[]`, `"text"`}, "score_chosen": {`1`, `2`}, "kto_tag": {`true`},
+	}
+	keys := slices.Sorted(func(yield func(string) bool) {
+		for k := range columns {
+			if !yield(k) {
+				return
+			}
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		shape := rapid.SampledFrom(shapes).Draw(t, "shape")
+		chosen := rapid.Permutation(keys).Draw(t, "columns")[:rapid.IntRange(0, 3).Draw(t, "n")]
+		var records [][]cell
+		for i := range rapid.IntRange(1, 4).Draw(t, "rows") {
+			r := slices.Clone(shape)
+			if !slices.ContainsFunc(shape, func(c cell) bool { return strings.HasPrefix(c.key, "con") }) {
+				r = append([]cell{{"prompt", strconv.Quote(fmt.Sprint("p", i))}}, r...)
+			}
+			for _, k := range chosen {
+				if !slices.ContainsFunc(shape, func(c cell) bool { return c.key == k }) {
+					r = append(r, cell{k, rapid.SampledFrom(columns[k]).Draw(t, k)})
+				}
+			}
+			records = append(records, r)
+		}
+		read := func(text, format string) (out []string) {
+			o := dataset.ReadOptions{Format: format, Stdin: strings.NewReader(text)}
+			for p, err := range dataset.Pairs("-", o) {
+				if err != nil {
+					reason := err.Error()
+					var bad *dataset.RecordError
+					if errors.As(err, &bad) {
+						reason = bad.Reason
+					}
+					for _, quote := range []string{`"`, `\`} {
+						reason = strings.ReplaceAll(reason, quote, "")
+					}
+					out = append(out, reason)
+					continue
+				}
+				p.Source = dataset.Source{}
+				out = append(out, fmt.Sprintf("%s %v", show(p), p.Votes))
+			}
+			return out
+		}
+		want := read(asLines(records, false), "jsonl")
+		for name, got := range map[string][]string{"texts": read(asLines(records, true), "jsonl"), "CSV": read(asCSV(records), "csv")} {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%s (-values +%s):\n%s\n%s", name, name, diff, asLines(records, false))
+			}
+		}
+	})
 }
