@@ -195,8 +195,8 @@ func (g *gathered) add(rec *dataset.Record) error {
 	if err != nil {
 		return err
 	}
-	var each []json.RawMessage
-	if err := json.Unmarshal(rec.Object.Get("responses"), &each); err != nil || len(each) != len(rec.Responses) {
+	each, err := dataset.List(rec.Object.Get("responses"))
+	if err != nil || len(each) != len(rec.Responses) {
 		return errors.New("responses: a list of replies is expected")
 	}
 	for i, r := range rec.Responses {
@@ -225,12 +225,11 @@ func (g *gathered) number(o dataset.Object, columns []string) (name string, gold
 		columns = []string{g.column}
 	}
 	for _, c := range columns {
-		var v *float64
-		if raw := o.Get(c); raw != nil && json.Unmarshal(raw, &v) == nil && v != nil {
+		if v, ok := dataset.Number(o.Get(c)); ok {
 			if reversed[c] {
-				return c, -*v, true
+				v = -v
 			}
-			return c, *v, true
+			return c, v, true
 		}
 	}
 	return "", 0, false
@@ -243,11 +242,17 @@ func (g *gathered) list(rec *dataset.Record) (name string, gold []float64, err e
 		columns = []string{g.column}
 	}
 	for _, c := range columns {
-		raw := rec.Object.Get(c)
-		if len(raw) == 0 || raw[0] != '[' {
+		items, err := dataset.List(rec.Object.Get(c))
+		if err != nil {
 			continue
 		}
-		if json.Unmarshal(raw, &gold) != nil {
+		gold = gold[:0]
+		for _, item := range items {
+			if x, ok := dataset.Number(item); ok {
+				gold = append(gold, x)
+			}
+		}
+		if len(gold) != len(items) {
 			if g.column == "" {
 				continue // a column of another meaning
 			}

@@ -24,6 +24,7 @@ type app struct {
 	cleanup    []func() error  // run in reverse at the end
 	startsOver bool            // a command that is stopped keeps nothing
 	hinted     map[string]bool // what was said about errors of single items
+	said       map[string]bool // of the files that were read
 }
 
 func (a *app) close() error {

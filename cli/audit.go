@@ -283,7 +283,7 @@ func (u *auditing) cases() ([]audit.Case, error) {
 		}
 		if kind == "--data" {
 			u.app.note(c, "the replies are those of the training data: name others as arguments to audit on what the model has not seen")
-			in.opts.Format = "" // --format is that of the records
+			in.asFound() // --format, --columns and --scale are of the records
 		}
 		u.out.Source = files
 		out, err := audit.Sample(casesOf(in.records(), c.String("prompt")), n, seed)

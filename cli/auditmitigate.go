@@ -33,7 +33,7 @@ func (u *auditing) golds() (*audit.GoldSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.opts.Format = ""
+	in.asFound()
 	records := in.records()
 	if !asked {
 		records = lists(records)
@@ -108,7 +108,7 @@ func (u *auditing) mitigate(gold *audit.GoldSet, o audit.ProbeOptions) error {
 		if err != nil {
 			return nil, err
 		}
-		in.opts.Format = ""
+		in.asFound()
 		var out []*dataset.Pair
 		for p, err := range in.pairs() {
 			if err != nil {

@@ -277,7 +277,6 @@ func (a *app) runCheck(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	in.opts.Format = c.String("from")
 	prog := a.progress(c, "check", "pairs", 0)
 	defer prog.done()
 	var g *otherFile
@@ -292,7 +291,10 @@ func (a *app) runCheck(c *urfave.Context) error {
 	}
 	l := newLinter(g)
 	keepsOrder := dataset.KeepsOrder(in.opts.Format)
-	in.opts.Detected = func(_, format, _ string) { keepsOrder = keepsOrder || dataset.KeepsOrder(format) }
+	in.told = func(t dataset.Told) bool {
+		keepsOrder = keepsOrder || t.Kind == dataset.ToldFormat && dataset.KeepsOrder(t.Format)
+		return false
+	}
 	for p, err := range in.pairs() {
 		if err == nil {
 			err = ctx.Err()

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cai/dataset"
@@ -63,16 +61,6 @@ func (l *linter) look(p *dataset.Pair) {
 	l.found("against_prompts_normalised", p, l.against.normalPrompts[normalPrompt])
 	l.found("against_pairs", p, l.against.pairs[pair])
 	l.found("against_pairs_normalised", p, l.against.normalPairs[normalPair])
-}
-
-// numberColumn gives a column that is a number.
-func numberColumn(o dataset.Object, key string) (float64, bool) {
-	text := string(o.Get(key))
-	if t, ok := textColumn(o, key); ok { // a cell of CSV
-		text = t
-	}
-	x, err := strconv.ParseFloat(text, 64)
-	return x, err == nil && !math.IsNaN(x)
 }
 
 // languagesText lists counts of languages, the commonest first.

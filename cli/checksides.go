@@ -85,8 +85,8 @@ func (s *sideSigns) add(p *dataset.Pair, chosen, rejected *lintSide) {
 func scoredWorse(p *dataset.Pair) int {
 	x := p.Source.Extra
 	for _, keys := range [][2]string{{"score_chosen", "score_rejected"}, {"chosen_score", "rejected_score"}, {"chosen_rating", "rejected_rating"}} {
-		a, okA := numberColumn(x, keys[0])
-		b, okB := numberColumn(x, keys[1])
+		a, okA := dataset.Number(x.Get(keys[0]))
+		b, okB := dataset.Number(x.Get(keys[1]))
 		if !okA || !okB || a == b {
 			continue
 		}
@@ -96,13 +96,13 @@ func scoredWorse(p *dataset.Pair) int {
 		return -1
 	}
 	// A margin, or a probability of the label, is that of the reply in chosen.
-	if m, ok := numberColumn(x, "margin"); ok && m != 0 {
+	if m, ok := dataset.Number(x.Get("margin")); ok && m != 0 && (len(p.Source.Label) == 0 || x.Get("label_prob") != nil) {
 		if m < 0 {
 			return 1
 		}
 		return -1
 	}
-	if q, ok := numberColumn(x, "label_prob"); ok && q < 0.5 && p.Source.Extra.Get("label") == nil {
+	if q, ok := dataset.Number(x.Get("label_prob")); ok && q < 0.5 && p.Source.Extra.Get("label") == nil {
 		return 1
 	}
 	return 0

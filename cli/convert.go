@@ -29,15 +29,14 @@ func (a *app) convertCommand() *urfave.Command {
 			"prompts, not from their order. The input is read twice.\n\n" +
 			"--json prints records, bad, files and losses where OUT is a file.\n" + exitHelp,
 		Flags: append([]urfave.Flag{
-			&urfave.StringFlag{Name: "from", Usage: "the input's `FORMAT`; default: found from the first records"},
+			&urfave.StringFlag{Name: "from", Aliases: []string{"format"}, Usage: "the input's `FORMAT`; default: found from the first records"},
 			&urfave.StringFlag{Name: "to", Usage: "the output's `FORMAT`; default: the records as they are"},
 			&urfave.IntFlag{Name: "pairs", Usage: "take at most `N` pairs of a list of replies; 0 takes all"},
 			&urfave.Int64Flag{Name: "seed", Usage: "`SEED` of the pairs that are drawn, and of --split"},
 			&urfave.BoolFlag{Name: "check", Usage: "look for what is wrong with the preference files instead: duplicates, contradictions, identical, empty or swapped sides, leaks between splits (files, or a column split), languages, unfinished ends, control characters, length gap, place of the winner"},
 			&urfave.StringSliceFlag{Name: "against", Usage: "with --check: prompts and pairs that stand in `FILE`, too, byte for byte or but for case, white space and Unicode form; repeatable"},
 			requireFlag("checks.duplicates.share<=0.01"),
-			&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
-		}, splitFlags()...),
+		}, append(meaningFlags(), splitFlags()...)...),
 		Action: a.runConvert,
 	}
 }
@@ -70,11 +69,15 @@ func (a *app) runConvert(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	in.opts.Format, in.opts.Pairs, in.opts.Seed = c.String("from"), c.Int("pairs"), c.Int64("seed")
-	if c.Bool("verbose") {
-		in.opts.Detected = func(file, format, why string) {
-			fmt.Fprintf(a.Err, "cai: %s is read as %s: %s\n", printable(file), format, why)
+	in.opts.Pairs, in.opts.Seed = c.Int("pairs"), c.Int64("seed")
+	in.opts.Unlabelled = c.String("to") == "" // the records stay as they are
+	verbose := c.Bool("verbose")
+	in.told = func(t dataset.Told) bool {
+		if t.Kind == dataset.ToldFormat && verbose {
+			fmt.Fprintf(a.Err, "cai: %s is read as %s: %s\n", printable(t.File), t.Format, t.Text)
+			verbose = false // where it is read twice
 		}
+		return t.Kind == dataset.ToldUnread // which is listed among what is lost
 	}
 	parts, err := a.openConverting(c, name, split, in.opts)
 	if err != nil {
@@ -90,7 +93,6 @@ func (a *app) runConvert(c *urfave.Context) error {
 		if err := split.count(ctx, in, prog); err != nil {
 			return err
 		}
-		in.opts.Detected = nil // it has been said
 	}
 	n := int64(0)
 	for r, err := range in.records() {

@@ -184,7 +184,12 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 		}
 	}
 	format := e.c.String("format")
-	e.in.opts.Detected = func(_, found, _ string) { format = found }
+	e.in.told = func(t dataset.Told) bool {
+		if t.Kind == dataset.ToldFormat {
+			format = t.Format
+		}
+		return false
+	}
 	p := e.app.progress(e.c, "eval "+filepath.Base(f), "pairs", 0)
 	sets, contests, err := eval.RunEach(ctx, setNameAmong(f, e.in.files), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), asked, eval.Options{
 		Seed: e.c.Int64("seed"), Subset: subset, Bins: true, Progress: func(n int) { p.set(int64(n), "") },

@@ -78,7 +78,7 @@ func (a *app) trainedOn(ctx context.Context, c *urfave.Context, in *inputs) (*tr
 	if err != nil {
 		return nil, err
 	}
-	train.opts.Format = "" // --format is of the files that are evaluated
+	train.asFound() // --format, --columns and --scale are of the files that are evaluated
 	for _, f := range files {
 		if f == "-" {
 			return nil, usagef("--train - : training data are read from files")

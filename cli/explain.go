@@ -127,7 +127,7 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 		if in, err = a.inputFiles(c, files); err != nil {
 			return nil, 0, err
 		}
-		in.opts.Format = "" // --format is that of the records
+		in.asFound() // --format, --columns and --scale are of the records
 		pairs = in.pairs()
 	}
 	if r != nil && m.Metadata.Head == rm.HeadPrinciples {

@@ -128,8 +128,8 @@ func columnNumber(p *dataset.Pair, name string, otherwise float64) float64 {
 	if raw == nil {
 		return otherwise
 	}
-	v := math.NaN()
-	if json.Unmarshal(raw, &v) != nil {
+	v, ok := dataset.Number(raw)
+	if !ok {
 		return math.NaN()
 	}
 	return v

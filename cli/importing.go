@@ -52,5 +52,5 @@ func (in *inputs) mark(file string) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s, %d bytes, %d, format %q, cai %s", path, st.Size(), st.ModTime().UnixNano(), in.opts.Format, Version())
+	return fmt.Sprintf("%s, %d bytes, %d, format %q, columns %v, scales %s, cai %s", path, st.Size(), st.ModTime().UnixNano(), in.opts.Format, in.opts.Columns, in.opts.Scales, Version())
 }

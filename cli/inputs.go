@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"strconv"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -15,8 +16,16 @@ import (
 
 // inputFlags are the options of every command that reads records.
 func inputFlags() []urfave.Flag {
-	return []urfave.Flag{
+	return append([]urfave.Flag{
 		&urfave.StringFlag{Name: "format", Usage: "the input's `FORMAT`; default: found from the first records"},
+	}, meaningFlags()...)
+}
+
+// meaningFlags are those of inputFlags that say what the columns mean.
+func meaningFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringSliceFlag{Name: "columns", Usage: "the input's columns by the names that are read here: `NAMES` such as prompt=question,chosen=good; repeatable"},
+		&urfave.StringSliceFlag{Name: "scale", Usage: "what the `VALUES` of a label column mean (first, second, tie, none), such as 0=first,1=second,2=tie or -3..-1=first,0=tie,1..3=second; COLUMN:0=first,… where there are several; repeatable"},
 		&urfave.BoolFlag{Name: "skip-bad", Usage: "count records that cannot be read instead of stopping at the first; exits with 3"},
 	}
 }
@@ -31,7 +40,11 @@ type inputs struct {
 	bad   int // records left out by --skip-bad
 	said  int // how many of them were named; a second reading is silent
 	spool *os.File
+	quiet bool                // no notes
 	seen  func(*dataset.Pair) // of an import, if set
+	// told, if set, is told what is found out about a file, and tells whether it has
+	// been seen to.
+	told func(dataset.Told) bool
 }
 
 // inputs takes the files of the command line; what names them in the error for
@@ -48,8 +61,15 @@ func (a *app) inputsOf(c *urfave.Context, files []string, what string) (*inputs,
 }
 
 func (a *app) inputFiles(c *urfave.Context, files []string) (*inputs, error) {
-	in := &inputs{app: a, files: files, skip: c.Bool("skip-bad")}
-	in.opts = dataset.ReadOptions{Format: c.String("format"), Stdin: a.In}
+	in := &inputs{app: a, files: files, skip: c.Bool("skip-bad"), quiet: c.Bool("quiet")}
+	in.opts = dataset.ReadOptions{Format: c.String("format"), Stdin: a.In, Told: in.tell}
+	var err error
+	if in.opts.Columns, err = dataset.ParseColumns(c.StringSlice("columns")); err != nil {
+		return nil, usagef("--columns %v", err)
+	}
+	if in.opts.Scales, err = dataset.ParseScales(c.StringSlice("scale")); err != nil {
+		return nil, usagef("--scale %v", err)
+	}
 	stdin := 0
 	for _, f := range in.files {
 		if f == "-" {
@@ -67,6 +87,11 @@ func (a *app) inputFiles(c *urfave.Context, files []string) (*inputs, error) {
 		return nil, usagef("stdin is named %d times", stdin)
 	}
 	return in, nil
+}
+
+// asFound reads other files than those that the options for records speak of.
+func (in *inputs) asFound() {
+	in.opts.Format, in.opts.Columns, in.opts.Scales = "", nil, nil
 }
 
 // rewindable makes stdin readable more than once.
@@ -88,6 +113,59 @@ func (in *inputs) rewindable() error {
 		in.spool = tmp
 	}
 	return nil
+}
+
+// tell says once what was found out about a file.
+func (in *inputs) tell(t dataset.Told) {
+	if in.told != nil && in.told(t) || t.Kind == dataset.ToldFormat {
+		return
+	}
+	text := t.File + ": " + t.Text
+	if in.app.said[text] || t.Kind == dataset.ToldReading && in.quiet {
+		return
+	}
+	if in.app.said == nil {
+		in.app.said = map[string]bool{}
+	}
+	in.app.said[text] = true
+	if t.Kind == dataset.ToldReading {
+		fmt.Fprintln(in.app.Err, "cai: "+printable(text))
+		return
+	}
+	in.app.warn("%s", text)
+}
+
+// undecided adds to an error what to type next.
+func undecided(err error) error {
+	var open *dataset.UndecidedError
+	var bad *dataset.RecordError
+	switch {
+	case errors.As(err, &open):
+		var ways []string
+		for _, s := range open.Scales {
+			ways = append(ways, "--scale "+shellWord(s))
+		}
+		for _, s := range open.Columns {
+			ways = append(ways, "--columns "+shellWord(s))
+		}
+		if open.Format != "" {
+			ways = append(ways, "--format "+open.Format)
+		}
+		if len(ways) > 0 {
+			return hinted(err, "say which: %s", strings.Join(ways, ", or "))
+		}
+	case errors.As(err, &bad) && bad.Label != "":
+		return hinted(err, "--scale VALUE=first,… says what each value of %s means; --skip-bad leaves such records out", bad.Label)
+	}
+	return err
+}
+
+// shellWord quotes a word where a shell would not take it as it is.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,:=/") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func (in *inputs) options() (dataset.ReadOptions, error) {
@@ -134,7 +212,7 @@ func readFile[T any](in *inputs, file string, each func(string, dataset.ReadOpti
 				}
 				continue
 			}
-			if !yield(v, err) || err != nil {
+			if !yield(v, undecided(err)) || err != nil {
 				return
 			}
 		}

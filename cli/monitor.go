@@ -62,7 +62,7 @@ func (a *app) referenceProfile(ctx context.Context, c *urfave.Context, m *rm.Mod
 	if err != nil {
 		return nil, err
 	}
-	in.opts.Format = "" // --format is that of the records
+	in.asFound() // --format, --columns and --scale are of the records
 	p := a.progress(c, "reference", "replies", 0)
 	defer p.done()
 	var prompts []dataset.Hash

@@ -1,10 +1,10 @@
 package dataset
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 )
@@ -35,6 +35,7 @@ type Converter struct {
 	row      Object
 	join     joiner
 	losses   map[string]*lost
+	readAs   map[string]int // see wouldRead, by column
 	reason   string // why the last record that was left out was
 	// Written is how many records, or pairs, were written.
 	Written int
@@ -44,7 +45,7 @@ type Converter struct {
 // that name asks for. The format "" keeps the records as they are. Of the read
 // options, Pairs and Seed count, for lists of replies that become pairs.
 func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, error) {
-	c := &Converter{read: o, losses: map[string]*lost{}}
+	c := &Converter{read: o, losses: map[string]*lost{}, readAs: map[string]int{}}
 	if format != "" {
 		if c.f = outFormatNamed(format); c.f == nil {
 			return nil, unknownOut(format)
@@ -183,7 +184,7 @@ func (c *Converter) reply(r *Reply) error {
 	}
 	extra := withID(r.Source, r.Source.Extra)
 	if labelled {
-		extra = without(extra, "label")
+		extra = without(extra, "label", ktoTag)
 	}
 	return c.finish(c.row, extra, r.Source)
 }
@@ -294,22 +295,13 @@ func (p *Pair) preference() *Preference {
 		case f.Key == "cai_id" && text != "":
 			out.ID, drop = text, true
 		case !p.Labelled():
-		case f.Key == "label_prob", f.Key == "tie" && kindOf(f.Value) != '"':
+		case f.Key == "label_prob", slices.Contains(p.Source.Label, f.Key):
 			drop = true
 		case f.Key == "margin" && finite(number(f.Value)):
 			m := number(f.Value)
 			if drop = true; m != 2*p.P-1 {
 				out.Margin = &m
 			}
-		case f.Key == "preference" && p.Source.Extra.Get("label_prob") == nil && 2-number(f.Value) == p.P,
-			f.Key == "preference" && number(f.Value) == 0 && p.P == 0.5:
-			drop = true
-		case slices.Contains(labelColumns, f.Key):
-			v, ok := vote(f.Value)
-			drop = ok && v == math.Round(p.P) || ok && v == p.P
-		}
-		if p.Votes != nil && (f.Key == "labels" || f.Key == "annotators" || strings.HasPrefix(f.Key, "annotator") && kindOf(f.Value) == '0') {
-			drop = true
 		}
 		if slices.Contains(firstAuthors, f.Key) && (text == p.First.Author || text == "") ||
 			slices.Contains(secondAuthors, f.Key) && (text == p.Second.Author || text == "") ||
@@ -422,6 +414,9 @@ func (c *Converter) preference(p *Preference, src Source) error {
 	}
 	if c.f.name == "kto" {
 		rows, err := ktoRows(p)
+		if err == nil && readAsMessages(rows[0], p.Pair) && readAsMessages(rows[1], p.Pair) {
+			err = fmt.Errorf("%w: as texts the replies would be read as messages", ErrCannotHold)
+		}
 		if err != nil {
 			return c.refused(src, err)
 		}
@@ -442,6 +437,9 @@ func (c *Converter) preference(p *Preference, src Source) error {
 	if err == nil {
 		err = c.f.put(&c.row, p)
 	}
+	if err == nil && !c.f.replies && readAsMessages(c.row, p.Pair) {
+		err = fmt.Errorf("%w: as texts the replies would be read as messages", ErrCannotHold)
+	}
 	if err != nil {
 		return c.refused(src, err)
 	}
@@ -456,6 +454,74 @@ func (c *Converter) preference(p *Preference, src Source) error {
 	return c.finish(c.row, extra, src)
 }
 
+// The parts of a record that a column of the source, by its name, would be read as in
+// what is written.
+const (
+	readNot = iota + 1
+	readAsPrompt
+	readAsLabel
+)
+
+// wouldRead tells whether a column of the source would be read as part of the prompt
+// or as the label of what is written, which it is not.
+func (c *Converter) wouldRead(row Object, f Field) bool {
+	as := c.readAs[f.Key]
+	if as == 0 {
+		as = c.f.readsAs(row, f.Key)
+		if len(c.readAs) < maxKeys {
+			c.readAs[f.Key] = as
+		}
+	}
+	switch as {
+	case readAsPrompt:
+		return !blank(f.Value)
+	case readAsLabel:
+		return slices.ContainsFunc(labelItems(f.Value), func(item json.RawMessage) bool {
+			v := parseLabel(item)
+			return v.kind != 0 && v.kind != kindText
+		})
+	}
+	return false
+}
+
+func (f *outFormat) readsAs(row Object, key string) int {
+	main := slices.IndexFunc(promptColumns, func(key string) bool { return row.Get(key) != nil })
+	at := slices.Index(promptColumns, key)
+	switch {
+	case at >= 0 && (main < 0 || at < main),
+		key == "input" && row.Get("instruction") != nil,
+		key == "context" && (row.Get("question") != nil || row.Get("query") != nil),
+		key != "context" && promptPart(key):
+		return readAsPrompt
+	case f.slots:
+		if kind, _ := labelKind(key, false); kind != 0 {
+			return readAsLabel
+		}
+	}
+	return readNot
+}
+
+// readAsMessages tells whether the replies of a row, which are texts, would be taken
+// for messages.
+func readAsMessages(row Object, p *Pair) bool {
+	if !startsAsJSON(p.First.Text) && !startsAsJSON(p.Second.Text) {
+		return false
+	}
+	g := reading{open: map[string]bool{}}
+	g.lookAtTexts(row)
+	for _, maybe := range g.open {
+		if maybe {
+			return true
+		}
+	}
+	return false
+}
+
+func startsAsJSON(text string) bool {
+	text = strings.TrimSpace(text)
+	return text != "" && (text[0] == '[' || text[0] == '{' || strings.HasPrefix(text, "array("))
+}
+
 // finish writes the format's columns and then the source's others.
 func (c *Converter) finish(row, extra Object, src Source) error {
 	for _, f := range extra {
@@ -464,7 +530,7 @@ func (c *Converter) finish(row, extra Object, src Source) error {
 			if string(have) != string(f.Value) {
 				c.lose(src, false, fmt.Sprintf("the column %q, since the format has one of its own", f.Key))
 			}
-		case slices.Contains(ownColumns, f.Key) && f.Key != "cai_id" || slices.Contains(c.f.own, f.Key):
+		case slices.Contains(ownColumns, f.Key) && f.Key != "cai_id", slices.Contains(c.f.own, f.Key), c.wouldRead(row, f):
 			c.lose(src, false, fmt.Sprintf("the column %q, which would be read as something else", f.Key))
 		default:
 			row = append(row, f)

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +33,10 @@ var containers = []string{"csv", "jsonl", "text"}
 //   - rewardbench: trl with chosen_model, rejected_model and subset.
 //   - rewardbench2: as rmbench, with counts.
 //   - openrlhf: trl or trl-conversational.
+//   - llama-factory: an instruction and output, a list of the better reply and the
+//     worse one. Its other forms are read as trl and trl-conversational.
+//   - summaries: info with a post or an article, two summaries, and choice, the place
+//     of the better one from 0, as in OpenAI's comparisons.
 //   - ultrafeedback: instruction and annotated completions, or chosen and rejected
 //     dialogues with scores.
 //   - nemo: context and completions with their ranks.
@@ -49,40 +54,52 @@ func Formats() []string {
 	return append(names, containers...)
 }
 
+// order tells what a format says of which reply is better.
+type order byte
+
+const (
+	orderNone   order = iota // its replies are alone, or a list
+	orderChosen              // the first is the chosen one
+	orderOpen                // a label says it
+)
+
 // format is one shape of record.
 type format struct {
 	name string
 	// fits tells whether a record has the columns of the format; it is what
 	// detection asks, in the order of formats.
-	fits func(Object) bool
-	read func(*view, *content) error
-	why  string // what in the columns told the format, for people
+	fits  func(Object) bool
+	read  func(*view, *content) error
+	order order
+	why   string // what in the columns told the format, for people
 }
 
 var formats []format
 
 func init() {
 	formats = []format{
-		{"rewardbench2", fitsRewardBench2, readLists, "chosen and rejected are lists, with num_correct, num_incorrect or total_completions"},
-		{"rmbench", fitsLists, readLists, "chosen and rejected are lists of texts"},
-		{"ultrafeedback", fitsUltraFeedback, readUltraFeedback, "instruction and completions with a response each, or dialogues with score_chosen and score_rejected"},
-		{"trl-conversational", fitsConversational, readConversational, "chosen and rejected are lists of messages"},
-		{"hh", fitsHH, readHH, "no prompt; chosen and rejected are transcripts of Human and Assistant"},
-		{"rewardbench", fitsRewardBench, readChosen, "prompt, chosen, rejected, and chosen_model, rejected_model, subset"},
-		{"trl", fitsTRL, readTRL, "chosen and rejected are texts"},
-		{"llmbar", fitsVersus("input", "label", "output_1", "output_2"), readTwo, "input, output_1, output_2 and label"},
-		{"alpaca", fitsVersus("instruction", "preference", "output_1", "output_2"), readTwo, "instruction, output_1, output_2 and preference"},
-		{"pandalm", fitsPandaLM, readTwo, "two responses and the annotators' numbers"},
-		{"judgebench", fitsVersus("question", "label", "response_A", "response_B"), readTwo, "question, response_A, response_B and label"},
-		{"prometheus", fitsPrometheus, readPrometheus, "instruction, response_A, response_B and a verdict [RESULT]"},
-		{"pairs", fitsTwo, readTwo, "a prompt and two replies in no order of merit"},
-		{"nemo", fitsNeMo, readNeMo, "context and completions with a completion each"},
-		{"hhh", fitsHHH, readHHH, "input and targets or target_scores"},
-		{"responses", fitsResponses, readResponses, "a prompt and a list of responses"},
-		{"kto", fitsKTO, readReply, "prompt, completion and a label true or false"},
-		{"sft", fitsSFT, readReply, "prompt and completion"},
-		{"replies", fitsReply, readReply, "a response, or messages that end with one"},
-		{"openrlhf", never, readChosen, ""}, // the same columns as trl
+		{"rewardbench2", fitsRewardBench2, readLists, orderNone, "chosen and rejected are lists, with num_correct, num_incorrect or total_completions"},
+		{"rmbench", fitsLists, readLists, orderNone, "chosen and rejected are lists of texts"},
+		{"ultrafeedback", fitsUltraFeedback, readUltraFeedback, orderChosen, "instruction and completions with a response each, or dialogues with score_chosen and score_rejected"},
+		{"trl-conversational", fitsConversational, readConversational, orderChosen, "chosen and rejected are messages"},
+		{"hh", fitsHH, readHH, orderChosen, "no prompt; chosen and rejected are transcripts of Human and Assistant"},
+		{"rewardbench", fitsRewardBench, readChosen, orderChosen, "prompt, chosen, rejected, and chosen_model, rejected_model, subset"},
+		{"trl", fitsTRL, readTRL, orderChosen, "chosen and rejected are texts"},
+		{"llama-factory", fitsOutputs, readOutputs, orderChosen, "output is a list of two replies, the better one first"},
+		{"summaries", fitsSummaries, readSummaries, orderOpen, "info, two summaries and choice"},
+		{"llmbar", fitsVersus("input", "label", "output_1", "output_2"), readTwo, orderOpen, "input, output_1, output_2 and label"},
+		{"alpaca", fitsVersus("instruction", "preference", "output_1", "output_2"), readTwo, orderOpen, "instruction, output_1, output_2 and preference"},
+		{"pandalm", fitsPandaLM, readTwo, orderOpen, "two responses and the annotators' numbers"},
+		{"judgebench", fitsVersus("question", "label", "response_A", "response_B"), readTwo, orderOpen, "question, response_A, response_B and label"},
+		{"prometheus", fitsPrometheus, readPrometheus, orderOpen, "instruction, response_A, response_B and a verdict [RESULT]"},
+		{"pairs", fitsTwo, readTwo, orderOpen, "a prompt and two replies in no order of merit"},
+		{"nemo", fitsNeMo, readNeMo, orderNone, "context and completions with a completion each"},
+		{"hhh", fitsHHH, readHHH, orderNone, "input and targets or target_scores"},
+		{"responses", fitsResponses, readResponses, orderNone, "a prompt and a list of responses"},
+		{"kto", fitsKTO, readReply, orderNone, "a prompt, a reply and a label true or false"},
+		{"sft", fitsSFT, readReply, orderNone, "prompt and completion"},
+		{"replies", fitsReply, readReply, orderNone, "a response, or messages that end with one"},
+		{"openrlhf", never, readChosen, orderChosen, ""}, // the same columns as trl
 	}
 }
 
@@ -105,37 +122,77 @@ func detect(o Object) *format {
 	return nil
 }
 
-// ambiguous tells whether later records may still tell otherwise: a damaged
-// transcript at the head of an HH file looks like TRL's implicit form.
-func (f *format) ambiguous(o Object) bool { return f.name == "trl" && !has(o, promptColumns...) }
+// mayBeImplicit tells whether the prompt may be what both replies begin with. Later
+// records may still tell otherwise: a damaged transcript at the head of an HH file
+// looks like that, too.
+func (f *format) mayBeImplicit() bool {
+	return f.name == "trl" || f.name == "rewardbench" || f.name == "openrlhf"
+}
 
-func fitsTRL(o Object) bool { return kinds(o, '"', "chosen", "rejected") }
+func fitsTRL(o Object) bool {
+	chosen, rejected := sidesOf(o)
+	return kinds(o, '"', chosen, rejected) && !fitsPointers(o)
+}
+
+// fitsPointers tells whether chosen and rejected only name two replies that stand in
+// other columns.
+func fitsPointers(o Object) bool {
+	if !fitsTwo(o) {
+		return false
+	}
+	for _, key := range []string{"chosen", "rejected"} {
+		v := parseLabel(o.Get(key))
+		switch {
+		case v.kind == 0, v.kind == kindText && !isOneOf(v.text, o), v.kind == kindNumber && v.x != 0 && v.x != 1 && v.x != 2:
+			return false
+		}
+	}
+	return true
+}
+
+// isOneOf tells whether a name is that of the column of one of two replies.
+func isOneOf(name string, o Object) bool {
+	a, b, _ := twoOf(o)
+	return strings.EqualFold(name, a) || strings.EqualFold(name, b)
+}
+
+// replies reads the chosen and the rejected reply, each with the turns before it.
+func (v *view) replies() (cBefore Conversation, chosen Response, rBefore Conversation, rejected Response, err error) {
+	c, r := sidesOf(v.obj)
+	if cBefore, chosen, err = v.reply(c); err != nil {
+		return
+	}
+	rBefore, rejected, err = v.reply(r)
+	return
+}
 
 func readTRL(v *view, c *content) error {
-	prompt, err := v.prompt(false)
+	prompt, err := v.promptOf(false)
 	if err != nil {
 		return err
 	}
-	_, chosen, err := v.reply("chosen")
+	_, chosen, _, rejected, err := v.replies()
 	if err != nil {
 		return err
 	}
-	_, rejected, err := v.reply("rejected")
-	if err != nil {
-		return err
-	}
-	if prompt == nil {
-		a, b := chosen.Text, rejected.Text
-		if isTranscript(a) && isTranscript(b) {
-			if prompt, chosen, rejected, err = splitTranscripts(a, b); err != nil {
-				return err
-			}
-		} else {
-			n := commonWords(a, b)
-			if n == 0 {
-				return fmt.Errorf("%w, and chosen and rejected do not begin alike", errNoPrompt)
-			}
-			prompt, chosen.Text, rejected.Text = Prompt(a[:n]), a[n:], b[n:]
+	a, b := chosen.Text, rejected.Text
+	switch {
+	case prompt != nil && v.g.implicit:
+		return fmt.Errorf("%s: the records before have no prompt but what both replies begin with", v.main)
+	case prompt != nil:
+	case isTranscript(a) && isTranscript(b):
+		if prompt, chosen, rejected, err = splitTranscripts(a, b); err != nil {
+			return err
+		}
+	case !v.g.implicit:
+		return errNoPrompt
+	default:
+		n := commonWords(a, b)
+		if n == 0 {
+			return fmt.Errorf("%w, and chosen and rejected do not begin alike", errNoPrompt)
+		}
+		if prompt, chosen.Text, rejected.Text = Prompt(a[:n]), a[n:], b[n:]; chosen.Text == "" || rejected.Text == "" {
+			return fmt.Errorf("%w: one reply is the beginning of the other, so that nothing would be left of it", errNoPrompt)
 		}
 	}
 	return v.chosenPair(c, prompt, chosen, rejected)
@@ -166,24 +223,21 @@ func commonWords(a, b string) int {
 }
 
 func fitsHH(o Object) bool {
-	if has(o, promptColumns...) || !fitsTRL(o) {
+	if hasPrompt(o) || !fitsTRL(o) {
 		return false
 	}
-	c, errC := unquote(o.Get("chosen"))
-	r, errR := unquote(o.Get("rejected"))
+	chosen, rejected := sidesOf(o)
+	c, errC := unquote(o.Get(chosen))
+	r, errR := unquote(o.Get(rejected))
 	return errC == nil && errR == nil && isTranscript(c) && isTranscript(r)
 }
 
 func readHH(v *view, c *content) error {
-	prompt, err := v.prompt(true)
+	prompt, err := v.promptOf(true)
 	if err != nil {
 		return err
 	}
-	_, chosen, err := v.reply("chosen")
-	if err != nil {
-		return err
-	}
-	_, rejected, err := v.reply("rejected")
+	_, chosen, _, rejected, err := v.replies()
 	if err != nil {
 		return err
 	}
@@ -196,19 +250,22 @@ func readHH(v *view, c *content) error {
 }
 
 func fitsConversational(o Object) bool {
-	return isMessages(o.Get("chosen")) && isMessages(o.Get("rejected"))
+	chosen, rejected := sidesOf(o)
+	a, b := o.Get(chosen), o.Get(rejected)
+	return isReplyMessages(a) && isReplyMessages(b)
+}
+
+// isReplyMessages tells whether a reply is given as messages, or as one message.
+func isReplyMessages(raw json.RawMessage) bool {
+	return isMessages(raw) || kindOf(raw) == '{' && (isMessage(raw) || isMessages(messagesOf(raw)))
 }
 
 func readConversational(v *view, c *content) error {
-	prompt, err := v.prompt(false)
+	prompt, err := v.promptOf(false)
 	if err != nil {
 		return err
 	}
-	cBefore, chosen, err := v.reply("chosen")
-	if err != nil {
-		return err
-	}
-	rBefore, rejected, err := v.reply("rejected")
+	cBefore, chosen, rBefore, rejected, err := v.replies()
 	if err != nil {
 		return err
 	}
@@ -227,7 +284,19 @@ func readConversational(v *view, c *content) error {
 	if prompt == nil {
 		return fmt.Errorf("%w: neither a prompt column nor turns before the replies", errNoPrompt)
 	}
-	return v.chosenPair(c, prompt, chosen, rejected)
+	if n := len(prompt); n > 0 && prompt[n-1].Role == "assistant" && v.main != "prompt" && v.main != "" && len(cBefore) == 0 {
+		if last := prompt[n-1].Content; last != chosen.Text && last != rejected.Text {
+			return fmt.Errorf("%s ends with a turn of the assistant, to which chosen and rejected are no replies", v.main)
+		}
+		prompt = prompt[: n-1 : n-1] // the whole dialogue, one reply included
+	}
+	err = v.chosenPair(c, prompt, chosen, rejected)
+	// Replies of one score are a tie: nobody has chosen between them.
+	a, b := number(v.obj.Get("score_chosen")), number(v.obj.Get("score_rejected"))
+	if err == nil && a == b && empty(v.obj.Get("label_prob")) {
+		c.pair.P = 0.5
+	}
+	return err
 }
 
 // repeats tells whether the turns before a reply are the prompt again, perhaps
@@ -248,11 +317,11 @@ var (
 func fitsSFT(o Object) bool { return has(o, "prompt") && has(o, "completion") }
 
 func fitsReply(o Object) bool {
-	return has(o, replyColumns...) || isMessages(o.Get("messages"))
+	return has(o, replyColumns...) || isMessages(o.Get("messages")) || isMessages(o.Get("conversations"))
 }
 
 func readReply(v *view, c *content) error {
-	prompt, err := v.prompt(false)
+	prompt, err := v.promptOf(false)
 	if err != nil {
 		return err
 	}
@@ -270,12 +339,26 @@ func readReply(v *view, c *content) error {
 			}
 			r.Prompt = before
 		}
-	case kinds(v.obj, '[', "messages") || isMessages(v.obj.Get("messages")):
+	case v.main == "messages" || v.main == "conversations" || v.main == "conversation":
 		if r.Prompt, r.Response, err = splitReply(prompt); err != nil {
-			return fmt.Errorf("messages: %w", err)
+			return fmt.Errorf("%s: %w", v.main, err)
+		}
+	case isMessages(v.obj.Get("messages")):
+		var before Conversation
+		if before, r.Response, err = v.reply("messages"); err != nil {
+			return err
+		}
+		if len(before) > 0 {
+			if prompt != nil && !repeats(prompt, before) {
+				return errors.New("messages begin with a conversation that is not the prompt")
+			}
+			r.Prompt = before
 		}
 	default:
 		return errors.New(`no "response"`)
+	}
+	if r.Prompt, err = v.whole(r.Prompt); err != nil {
+		return err
 	}
 	r.Response.Author = v.author(authorColumns...)
 	c.reply = r

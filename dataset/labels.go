@@ -5,26 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
+	"slices"
 	"strings"
 )
 
 // twoColumns are the names that files have for two replies in no order of
-// merit.
-var twoColumns = [][2]string{
-	{"response_a", "response_b"},
-	{"response_A", "response_B"},
-	{"response_1", "response_2"},
-	{"response1", "response2"},
-	{"output_1", "output_2"},
-	{"text_a", "text_b"},
-	{"conversation_a", "conversation_b"},
+// merit; third is what the next reply would be called, if there were one.
+var twoColumns = makeTwoColumns()
+
+type twoNames struct {
+	names [2]string
+	third string
+}
+
+func makeTwoColumns() (out []twoNames) {
+	for _, stem := range replyStems {
+		for _, end := range [][3]string{{"a", "b", "c"}, {"A", "B", "C"}, {"0", "1", "2"}, {"1", "2", "3"}} {
+			for _, between := range []string{"_", ""} {
+				out = append(out, twoNames{[2]string{stem + between + end[0], stem + between + end[1]}, stem + between + end[2]})
+			}
+		}
+	}
+	return out
 }
 
 func twoOf(o Object) (string, string, bool) {
-	for _, t := range twoColumns {
-		if has(o, t[0]) && has(o, t[1]) {
-			return t[0], t[1], true
+	for i := range twoColumns {
+		if t := &twoColumns[i]; has(o, t.names[0]) && has(o, t.names[1]) {
+			return t.names[0], t.names[1], true
 		}
 	}
 	return "", "", false
@@ -32,7 +40,7 @@ func twoOf(o Object) (string, string, bool) {
 
 func fitsTwo(o Object) bool {
 	first, second, ok := twoOf(o)
-	return ok && (has(o, promptColumns...) || isMessages(o.Get(first)) && isMessages(o.Get(second)))
+	return ok && (hasPrompt(o) || first == "human_ref_A" && has(o, "history") || isMessages(o.Get(first)) && isMessages(o.Get(second)))
 }
 
 // fitsVersus makes the test for a prompt column, a label column and two replies.
@@ -43,30 +51,29 @@ func fitsVersus(prompt, label, first, second string) func(Object) bool {
 }
 
 func fitsPandaLM(o Object) bool {
-	return fitsTwo(o) && (firstKind(o.Get("annotators")) == '0' || kinds(o, '0', "annotator1"))
+	items := labelItems(o.Get(annotators))
+	if o.Get("annotator1") != nil {
+		items = append(items, o.Get("annotator1"))
+	}
+	return fitsTwo(o) && slices.ContainsFunc(items, func(raw json.RawMessage) bool { return finite(number(raw)) })
 }
 
 // readTwo reads two replies that may be labelled in any of the ways of
-// [pairLabel].
+// [view.pairLabel].
 func readTwo(v *view, c *content) error {
-	first, second, ok := twoOf(v.obj)
-	if !ok {
-		for _, t := range twoColumns {
-			for i, key := range t {
-				if v.obj.Get(key) == nil {
-					continue
-				}
-				if !has(v.obj, key) {
-					return fmt.Errorf("%s: null, not a text", key)
-				}
-				if v.obj.Get(t[1-i]) == nil {
-					return fmt.Errorf("no %q", t[1-i])
-				}
-			}
-		}
-		return errors.New(`no "response_a" and "response_b"`)
+	first, second := v.g.two[0], v.g.two[1]
+	if first == "" || !has(v.obj, first) || !has(v.obj, second) {
+		return noTwo(v.obj)
 	}
-	prompt, err := v.prompt(false)
+	for _, t := range twoColumns {
+		if t.names == v.g.two && has(v.obj, t.third) {
+			return fmt.Errorf("%s stands beside %s and %s: more than two replies are a list in responses", t.third, first, second)
+		}
+	}
+	if firstKind(v.obj.Get(first)) == '"' {
+		return readTurns(v, c)
+	}
+	prompt, err := v.promptOf(false)
 	if err != nil {
 		return err
 	}
@@ -78,14 +85,28 @@ func readTwo(v *view, c *content) error {
 	if err != nil {
 		return err
 	}
-	if prompt == nil && aBefore != nil && sameTurns(aBefore, bBefore) {
+	if prompt == nil && (aBefore != nil || bBefore != nil) {
+		if !sameTurns(aBefore, bBefore) {
+			return fmt.Errorf("%s and %s part before their last turn, so they are not replies to one conversation", first, second)
+		}
 		prompt = aBefore
+	}
+	return v.twoReplies(c, prompt, a, b)
+}
+
+// twoReplies makes a pair of two replies in no order of merit.
+func (v *view) twoReplies(c *content, prompt Conversation, a, b Response) error {
+	prompt, err := v.whole(prompt)
+	if err != nil {
+		return err
 	}
 	if prompt == nil {
 		return errNoPrompt
 	}
-	a.Author, b.Author = v.author("model_a", "generator_1", "model_1"), v.author("model_b", "generator_2", "model_2")
-	p, votes, err := pairLabel(v.obj)
+	if a.Author == "" && b.Author == "" {
+		a.Author, b.Author = v.author(v.g.authors(0)...), v.author(v.g.authors(1)...)
+	}
+	p, votes, err := v.pairLabel()
 	if err != nil {
 		return err
 	}
@@ -93,111 +114,319 @@ func readTwo(v *view, c *content) error {
 	return nil
 }
 
-// probability reads a column that holds a probability, NaN if it is not there.
-// CSV has it as a text.
-func probability(o Object, key string) (float64, error) {
-	raw := o.Get(key)
-	text := string(raw)
-	switch kindOf(raw) {
-	case 0, 'n':
-		return math.NaN(), nil
-	case '"':
-		text, _ = unquote(raw)
-		if text == "" {
-			return math.NaN(), nil
+// authors are the columns that name who wrote the first reply, or the second.
+func (g *reading) authors(i int) []string {
+	switch {
+	case g.fromZero() && i == 0:
+		return []string{"model_a", "model_0", "generator_0"}
+	case g.fromZero():
+		return []string{"model_b", "model_1", "generator_1"}
+	case i == 0:
+		return []string{"model_a", "generator_1", "model_1"}
+	}
+	return []string{"model_b", "generator_2", "model_2"}
+}
+
+// noTwo says what a record lacks of two replies.
+func noTwo(o Object) error {
+	for _, t := range twoColumns {
+		for i, key := range t.names {
+			if o.Get(key) == nil {
+				continue
+			}
+			if !has(o, key) {
+				return fmt.Errorf("%s: null, not a text", key)
+			}
+			if o.Get(t.names[1-i]) == nil {
+				return fmt.Errorf("no %q", t.names[1-i])
+			}
 		}
 	}
-	p, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(p >= 0 && p <= 1) {
+	return errors.New(`no "response_a" and "response_b"`)
+}
+
+// readTurns reads Arena's older shape: prompt and replies are lists of as many texts
+// as the two conversations have turns.
+func readTurns(v *view, c *content) error {
+	prompts, err := v.turnsOf("prompt")
+	if err != nil {
+		return err
+	}
+	var replies [2][]string
+	for i, key := range v.g.two {
+		if replies[i], err = v.turnsOf(key); err != nil {
+			return err
+		}
+		if len(replies[i]) != len(prompts) {
+			return fmt.Errorf("%s: %d turns, and %d in the prompt", key, len(replies[i]), len(prompts))
+		}
+	}
+	n := len(prompts) - 1
+	if n < 0 {
+		return errors.New("prompt: no turns")
+	}
+	var prompt Conversation
+	for i := range n {
+		if replies[0][i] != replies[1][i] {
+			return fmt.Errorf("%s and %s part before their last turn, so they are not replies to one conversation", v.g.two[0], v.g.two[1])
+		}
+		prompt = append(prompt, Message{Role: "user", Content: prompts[i]}, Message{Role: "assistant", Content: replies[0][i]})
+	}
+	prompt = append(prompt, Message{Role: "user", Content: prompts[n]})
+	return v.twoReplies(c, prompt, Response{Text: replies[0][n]}, Response{Text: replies[1][n]})
+}
+
+// turnsOf reads a column that is a list of texts.
+func (v *view) turnsOf(key string) ([]string, error) {
+	items, err := elements(v.get(key))
+	if err != nil {
+		return nil, fmt.Errorf("%s: a list of texts is expected, one for each turn", key)
+	}
+	out := make([]string, len(items))
+	for i, item := range items {
+		if out[i], err = unquote(item); err != nil {
+			return nil, fmt.Errorf("%s: turn %d is %s, not a text", key, i+1, item)
+		}
+	}
+	return out, nil
+}
+
+// probability reads a column that holds a probability, NaN if it is not there.
+func probability(o Object, key string) (float64, error) {
+	raw := o.Get(key)
+	if empty(raw) {
+		return math.NaN(), nil
+	}
+	p := number(raw)
+	if !(p >= 0 && p <= 1) {
+		text := string(raw)
+		if s, err := unquote(raw); err == nil {
+			text = s
+		}
 		return 0, fmt.Errorf("%s: %s is no probability from 0 to 1", key, text)
 	}
 	return p, nil
 }
 
-// chosenLabel gives the probability that chosen is the better reply: label_prob
-// where there is one, half for a tie, else 1. A margin alone says nothing, since
-// every source has its own scale for it.
-func chosenLabel(o Object) (float64, error) {
-	p, err := probability(o, "label_prob")
-	if err != nil || !math.IsNaN(p) {
-		return p, err
-	}
-	if kindOf(o.Get("tie")) == 't' {
-		return 0.5, nil
-	}
-	if v, ok := vote(o.Get("label")); ok && v == 0.5 && kindOf(o.Get("label")) == '"' {
-		return 0.5, nil
-	}
-	return 1, nil
+// labelError is a value of a label column that does not fit what the column means in
+// the file.
+type labelError struct{ column, reason string }
+
+func (e *labelError) Error() string { return e.column + ": " + e.reason }
+
+// saying is what one column says: the probability of the first reply.
+type saying struct {
+	column string
+	p      float64
+	single bool // one choice, not a mean or a probability
 }
 
-// labelColumns are the names for one person's or one model's choice between two
-// replies.
-var labelColumns = []string{"label", "winner", "preferred", "preferred_text", "preference", "choice"}
+// read gives what a value of a label column means.
+func (c *labelColumn) read(g *reading, o Object, raw json.RawMessage) (p, strength float64, err error) {
+	v := parseLabel(raw)
+	if v.kind == kindText || v.kind == kindPlace {
+		if g.userScale(c) == nil {
+			v = g.labelValue(o, raw)
+		}
+	}
+	none := math.NaN()
+	if v.kind == 0 {
+		return none, none, nil
+	}
+	shown := string(raw)
+	if len(shown) > 60 {
+		shown = strings.ToValidUTF8(shown[:57], "") + "…"
+	}
+	if c.unused != "" || c.scale == nil {
+		_, _, flag := scaleFlag.of(v)
+		if c.unused == noFlag && flag || c.unused != saysNothing && c.unused != noFlag && v.kind != kindText {
+			return 0, 0, &labelError{c.name, fmt.Sprintf("%s says which reply is better, and no value of the column before it did", shown)}
+		}
+		return none, none, nil
+	}
+	p, strength, ok := c.scale.of(v)
+	if ok && !c.settled && c.see(v) {
+		d := c.decide(g, true)
+		if ok = d.scale != nil; ok {
+			c.scale, c.settled = d.scale, d.settled
+		}
+	}
+	switch {
+	case g.format.order == orderChosen && g.userScale(c) == nil && c.kind != labelFlag && !(ok && p == 0.5):
+		if !c.noted && (v.kind == kindNumber || v.kind == kindBool) {
+			c.noted = true
+			g.note(ToldReading, "", c.name+" is not used: numbers, or true and false, beside chosen and rejected say nothing of which is better")
+		}
+		return none, none, nil // only a tie is news there
+	case ok:
+		return p, strength, nil
+	}
+	said := c.scale.said
+	switch {
+	case said == "" && c.kind == labelFlag:
+		said = "true and false"
+	case said == "":
+		said = "names such as a, b and tie"
+	}
+	return 0, 0, &labelError{c.name, fmt.Sprintf("%s is outside its scale in this file: %s", shown, said)}
+}
 
 // pairLabel gives the probability that the first of two replies is better, from
-// label_prob, several people's votes, or one choice; NaN where there is none,
-// or none in a form that can only mean one thing. Several people's votes are
-// given, too.
-func pairLabel(o Object) (float64, []float64, error) {
-	votes, err := pairVotes(o)
+// label_prob, several people's votes, or one choice; NaN where there is none.
+// Several people's votes are given, too. What the columns mean is the reading's.
+func (v *view) pairLabel() (float64, []float64, error) {
+	all, votes, err := v.sayings()
 	if err != nil {
 		return 0, nil, err
 	}
-	p, err := probability(o, "label_prob")
-	if err != nil || !math.IsNaN(p) {
-		return p, votes, err
-	}
-	if votes != nil {
-		return meanVote(votes), votes, nil
-	}
-	p, err = oneLabel(o)
-	return p, nil, err
-}
-
-// pairVotes reads the votes of several people; nil where there are none.
-func pairVotes(o Object) ([]float64, error) {
-	for _, key := range []string{"labels", "annotators"} {
-		if kinds(o, '[', key) {
-			return listVotes(o.Get(key), key)
-		}
-	}
-	if !kinds(o, '0', "annotator1") {
-		return nil, nil
-	}
-	var out []float64
-	for i := 1; ; i++ {
-		key := fmt.Sprintf("annotator%d", i)
-		if o.Get(key) == nil {
-			return out, nil
-		}
-		v, ok := vote(o.Get(key))
-		if !ok {
-			return nil, fmt.Errorf("%s: %s is no vote 0 (tie), 1 or 2", key, o.Get(key))
-		}
-		out = append(out, v)
-	}
-}
-
-// listVotes reads a list of votes; null is a person who gave none.
-func listVotes(raw json.RawMessage, key string) ([]float64, error) {
-	items, err := elements(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	var out []float64
-	for i, item := range items {
-		if kindOf(item) == 'n' {
-			out = append(out, math.NaN())
+	best := math.NaN()
+	rank := 0
+	for i, a := range all {
+		if math.IsNaN(a.p) {
 			continue
 		}
-		v, ok := vote(item)
-		if !ok {
-			return nil, fmt.Errorf(`%s: vote %d is %s; "a", "b" or "tie" is expected, or 0 (tie), 1, 2`, key, i+1, item)
+		for _, b := range all[:i] {
+			opposite := a.p < 0.5 && b.p > 0.5 || a.p > 0.5 && b.p < 0.5
+			if opposite || a.single && b.single && (a.p == 0.5) != (b.p == 0.5) {
+				return 0, nil, fmt.Errorf("%s and %s contradict each other about which reply is better", b.column, a.column)
+			}
 		}
-		out = append(out, v)
+		r := labelRank(a.column) - len(labelColumns)
+		switch {
+		case a.column == "label_prob":
+			r = -3 * len(labelColumns)
+		case !a.single:
+			r = -2 * len(labelColumns)
+		}
+		if math.IsNaN(best) || r < rank {
+			best, rank = a.p, r
+		}
 	}
-	return out, nil
+	return best, votes, nil
+}
+
+// sayings collects what the label columns of a record say.
+func (v *view) sayings() (all []saying, votes []float64, err error) {
+	g := v.g
+	flags := map[byte]bool(nil)
+	var flag []string
+	voted := ""
+	scores := [2]float64{math.NaN(), math.NaN()}
+	for _, l := range g.plan.labels {
+		raw, name := v.obj[l.at].Value, v.obj[l.at].Key
+		c := g.labels[l.name]
+		vote := l.kind == labelVote || kindOf(raw) == '['
+		switch {
+		case empty(raw) && !vote:
+			continue
+		case l.kind == labelProb:
+			p, err := probability(v.obj, name)
+			if err != nil {
+				return nil, nil, err
+			}
+			v.labels = append(v.labels, name)
+			all = append(all, saying{name, p, false})
+			continue
+		case l.kind == labelScore:
+			v.labels = append(v.labels, name)
+			scores[l.side-'1'] = number(raw)
+			continue
+		case c == nil || c.unused == saysNothing:
+			continue
+		case vote:
+			if votes, err = v.vote(c, raw, votes); err != nil {
+				return nil, nil, err
+			}
+			v.labels = append(v.labels, name)
+			voted = name
+			continue
+		}
+		p, strength, err := c.read(g, v.obj, raw)
+		if err != nil {
+			return nil, nil, err
+		}
+		if c.unused != "" || math.IsNaN(p) {
+			continue
+		}
+		v.labels = append(v.labels, name)
+		switch {
+		case l.kind == labelFlag:
+			if flags == nil {
+				flags = map[byte]bool{}
+			}
+			flags[l.side], flag = p == 1, append(flag, name)
+			continue
+		case l.kind == labelWorse:
+			p = 1 - p
+		}
+		if !math.IsNaN(strength) {
+			v.strength = strength
+		}
+		all = append(all, saying{name, p, true})
+	}
+	if p, ok := prometheusLabel(v.obj); ok && (g.two[0] == "response_A" || g.format.name == "prometheus") && !g.unlabelled {
+		all = append(all, saying{"the verdict " + resultMark, p, true})
+	}
+	if votes != nil {
+		all = append(all, saying{voted, meanVote(votes), false})
+	}
+	if flags != nil {
+		p, err := flagged(flags, flag)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, saying{strings.Join(flag, ", "), p, true})
+	}
+	if a, b := scores[0], scores[1]; finite(a) && finite(b) {
+		p := 0.5
+		switch {
+		case a > b:
+			p = 1
+		case a < b:
+			p = 0
+		}
+		all = append(all, saying{"score_0, score_1", p, true})
+	}
+	return all, votes, nil
+}
+
+// flagged gives what flags of both sides, of one, or of a tie say together.
+func flagged(flags map[byte]bool, names []string) (float64, error) {
+	n := 0
+	for _, on := range flags {
+		if on {
+			n++
+		}
+	}
+	_, first := flags['1']
+	_, second := flags['2']
+	_, tie := flags['=']
+	switch {
+	case n > 1:
+		return 0, fmt.Errorf("%s: more than one of them is true", strings.Join(names, ", "))
+	case flags['='], n == 0 && first && second && !tie:
+		return 0.5, nil
+	case flags['1'], n == 0 && second && !first && !tie:
+		return 1, nil
+	case flags['2'], n == 0 && first && !second && !tie:
+		return 0, nil
+	}
+	return math.NaN(), nil
+}
+
+// vote adds the votes of a column; null is a person who gave none.
+func (v *view) vote(c *labelColumn, raw json.RawMessage, votes []float64) ([]float64, error) {
+	for _, item := range labelItems(raw) {
+		p, _, err := c.read(v.g, v.obj, item)
+		if err != nil {
+			if label, ok := err.(*labelError); ok && kindOf(raw) == '[' {
+				label.reason = fmt.Sprintf("vote %d: %s", len(votes)+1, label.reason)
+			}
+			return nil, err
+		}
+		votes = append(votes, p)
+	}
+	return votes, nil
 }
 
 // meanVote is NaN where nobody voted.
@@ -211,34 +440,18 @@ func meanVote(votes []float64) float64 {
 	return sum / float64(n)
 }
 
-// oneLabel reads one choice.
-func oneLabel(o Object) (float64, error) {
-	if kindOf(o.Get("tie")) == 't' {
-		return 0.5, nil
+// chosenLabel gives the probability that chosen is the better reply: label_prob
+// where there is one, half for a tie, else 1. A margin alone says nothing, since
+// every source has its own scale for it.
+func (v *view) chosenLabel() (float64, error) {
+	if len(v.g.plan.labels) == 0 {
+		return 1, nil
 	}
-	// AlpacaEval: 1 is the first, 2 the second, and between them a weighted
-	// choice; 0 is an older form of the tie.
-	if raw := o.Get("preference"); (kindOf(raw) == '0' || finite(number(raw))) && has(o, "output_1") {
-		x := number(raw) // in CSV a text
-		if x != 0 && !(x >= 1 && x <= 2) {
-			return 0, fmt.Errorf("preference: %s is not from 1 (first) to 2 (second)", raw)
-		}
-		if x == 0 {
-			return 0.5, nil
-		}
-		return 2 - x, nil
+	p, _, err := v.pairLabel()
+	if math.IsNaN(p) {
+		p = 1
 	}
-	_, hasA := getText(o, "response_a")
-	for _, key := range labelColumns {
-		raw := o.Get(key)
-		// A number beside response_a may count from 0 or from 1.
-		if k := kindOf(raw); k == '"' || k == '0' && !hasA {
-			if v, ok := vote(raw); ok {
-				return v, nil
-			}
-		}
-	}
-	return math.NaN(), nil
+	return p, err
 }
 
 func getText(o Object, key string) (string, bool) {
@@ -248,21 +461,4 @@ func getText(o Object, key string) (string, bool) {
 	}
 	s, err := unquote(raw)
 	return s, err == nil
-}
-
-// vote reads one choice as the probability of the first reply.
-func vote(raw json.RawMessage) (float64, bool) {
-	text := string(raw)
-	if kindOf(raw) == '"' {
-		text, _ = unquote(raw)
-	}
-	switch strings.ToLower(strings.TrimSpace(text)) {
-	case "a", "1", "1.0", "first", "response_a", "response_1", "model_a", "text_a", "output_1", "a>b", "a>>b":
-		return 1, true
-	case "b", "2", "2.0", "second", "response_b", "response_2", "model_b", "text_b", "output_2", "b>a", "b>>a":
-		return 0, true
-	case "tie", "0", "0.0", "tie (bothbad)", "both_bad", "both", "a=b", "equal", "same":
-		return 0.5, true
-	}
-	return 0, false
 }

@@ -43,7 +43,7 @@ func readLists(v *view, c *content) error {
 	return c.listColumns(v)
 }
 
-func fitsResponses(o Object) bool { return kinds(o, '[', "responses") && has(o, promptColumns...) }
+func fitsResponses(o Object) bool { return kinds(o, '[', "responses") && hasPrompt(o) }
 
 func readResponses(v *view, c *content) error {
 	prompt, err := v.prompt(false)
@@ -74,12 +74,16 @@ func readResponses(v *view, c *content) error {
 // readRanks reads the column ranks of a list: a number for each reply, the
 // smallest for the best, the same for replies that are equally good.
 func (c *content) readRanks(v *view) error {
-	if firstKind(v.obj.Get("ranks")) != '0' {
+	items, err := elements(v.obj.Get("ranks"))
+	if err != nil || len(items) == 0 || !finite(number(items[0])) {
 		return nil // none, or a column of another meaning
 	}
-	var ranks []float64
-	if err := json.Unmarshal(v.get("ranks"), &ranks); err != nil {
-		return errors.New("ranks: a list of numbers is expected")
+	v.get("ranks")
+	ranks := make([]float64, len(items))
+	for i, item := range items {
+		if ranks[i] = number(item); !finite(ranks[i]) {
+			return errors.New("ranks: a list of numbers is expected")
+		}
 	}
 	if len(ranks) != len(c.list) {
 		return fmt.Errorf("ranks: %d numbers for %d replies", len(ranks), len(c.list))

@@ -9,12 +9,25 @@ import (
 	"strings"
 )
 
-// roles maps the names that files use to the four that a [Message] has.
+// roles maps the names that files use, in any case, to the four that a [Message]
+// has.
 var roles = map[string]string{
 	"system": "system", "developer": "system",
 	"user": "user", "human": "user", "prompter": "user",
-	"assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant", "chatbot": "assistant",
-	"tool": "tool", "function": "tool", "ipython": "tool",
+	"assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant", "chatbot": "assistant", "chatgpt": "assistant",
+	"tool": "tool", "function": "tool", "ipython": "tool", "observation": "tool", "function_call": "assistant",
+}
+
+// foldedRoles are those of which the name says more than the role that it becomes.
+var foldedRoles = []string{"developer", "function", "ipython", "observation", "function_call"}
+
+// roleOf gives the role that a name stands for.
+func roleOf(name string) (string, bool) {
+	role, ok := roles[name]
+	if !ok {
+		role, ok = roles[strings.ToLower(strings.TrimSpace(name))]
+	}
+	return role, ok
 }
 
 // parseMessages reads a list of {"role","content"}, or of {"from","value"} as
@@ -41,7 +54,7 @@ func parseMessage(raw json.RawMessage) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	role, ok := roles[m.Role]
+	role, ok := roleOf(m.Role)
 	if !ok {
 		return Message{}, fmt.Errorf("unknown role %q (system, user, assistant or tool)", m.Role)
 	}
@@ -59,8 +72,13 @@ func readMessage(raw json.RawMessage) (m Message, err error) {
 	names := [2]string{"role", "content"}
 	if o.Get("role") == nil {
 		names[0] = "from"
-		if o.Get("content") == nil {
+	}
+	if o.Get("content") == nil {
+		switch {
+		case names[0] == "from" || o.Get("value") != nil:
 			names[1] = "value"
+		case o.Get("text") != nil:
+			names[1] = "text"
 		}
 	}
 	if m.Role, err = unquote(o.Get(names[0])); err != nil {
@@ -238,9 +256,23 @@ func joinParts(raw json.RawMessage) (string, error) {
 	return b.String(), nil
 }
 
-// parsePrompt reads a prompt given as text or as messages. A cell of CSV can
-// hold messages only as the text of their JSON.
-func parsePrompt(raw json.RawMessage, asTranscript, cell bool) (Conversation, error) {
+// isMessage tells whether a value is one message alone.
+func isMessage(raw json.RawMessage) bool {
+	o, err := appendObject(nil, raw)
+	if err != nil {
+		return false
+	}
+	name, err := unquote(o.Get("role"))
+	if err != nil {
+		name, err = unquote(o.Get("from"))
+	}
+	_, ok := roleOf(name)
+	return err == nil && ok && has(o, "content", "value", "tool_calls", "function_call")
+}
+
+// parsePrompt reads a prompt given as text or as messages. A text may be the JSON of
+// messages, since a cell of CSV can hold them only so, or have marks for its turns.
+func parsePrompt(raw json.RawMessage, asTranscript bool) (Conversation, error) {
 	switch kindOf(raw) {
 	case '"':
 		text, err := unquote(raw)
@@ -250,23 +282,23 @@ func parsePrompt(raw json.RawMessage, asTranscript, cell bool) (Conversation, er
 		if asTranscript && isTranscript(text) || asksForTurn(text) {
 			return transcriptPrompt(text), nil
 		}
-		if cell && strings.HasPrefix(text, `[{"`) && strings.HasSuffix(text, "}]") {
-			raw := []byte(text)
-			s := scanner{data: raw}
-			if s.skip() == nil && s.pos == len(raw) {
-				if c, err := parseMessages(raw); err == nil && len(c) > 0 {
-					return c, nil
-				}
+		if text != "" && (text[0] == '[' || text[0] == '{') {
+			if raw := messagesIn(text); raw != nil {
+				return parseMessages(listOfMessages(raw))
+			}
+			if isReprOfMessages(text) {
+				return nil, errors.New(reprReason)
 			}
 		}
+		if c := steerTurns(text); c != nil {
+			return c, nil
+		}
 		return Prompt(text), nil
-	case '{':
-		if !isMessages(raw) {
+	case '{', '[':
+		if kindOf(raw) == '{' && !isMessages(messagesOf(raw)) && !isMessage(raw) {
 			break
 		}
-		fallthrough
-	case '[':
-		c, err := parseMessages(raw)
+		c, err := parseMessages(listOfMessages(raw))
 		if err != nil {
 			return nil, err
 		}
@@ -278,6 +310,47 @@ func parsePrompt(raw json.RawMessage, asTranscript, cell bool) (Conversation, er
 	return nil, errors.New("neither a text nor a list of messages")
 }
 
+// listOfMessages gives the list of an object {"messages": […]}, one message as a list
+// of it, and a list as it is.
+func listOfMessages(raw json.RawMessage) json.RawMessage {
+	raw = messagesOf(raw)
+	if kindOf(raw) == '{' && !isMessages(raw) {
+		return slices.Concat([]byte("["), raw, []byte("]"))
+	}
+	return raw
+}
+
+// steerMark stands before each turn but the first in the prompts of HelpSteer2.
+const steerMark = "<extra_id_1>"
+
+// steerTurns cuts a prompt of HelpSteer2 at its marks, nil if it has none. The line
+// end before a mark belongs to it.
+func steerTurns(text string) Conversation {
+	if !strings.Contains(text, steerMark+"Assistant\n") {
+		return nil
+	}
+	var c Conversation
+	role := "user"
+	for i, part := range strings.Split(text, steerMark) {
+		if i > 0 {
+			name, body, _ := strings.Cut(part, "\n")
+			named, ok := roleOf(name)
+			if !ok {
+				return nil // the mark is a word of the text
+			}
+			role, part = named, body
+		}
+		c = append(c, Message{Role: role, Content: part})
+	}
+	for i := range c[:len(c)-1] {
+		c[i].Content = strings.TrimSuffix(c[i].Content, "\n")
+	}
+	if last := c[len(c)-1]; last.Role == "assistant" && strings.TrimSpace(last.Content) == "" {
+		c = c[:len(c)-1] // it asks for the reply
+	}
+	return c
+}
+
 // parseReply reads a reply given as text, as one message of the assistant, or
 // as a dialogue that repeats the prompt; the turns before the reply are given
 // too.
@@ -287,7 +360,7 @@ func parseReply(raw json.RawMessage) (Conversation, Response, error) {
 		text, err := unquote(raw)
 		return nil, Response{Text: text}, err
 	case '{':
-		if !isMessages(raw) {
+		if raw = messagesOf(raw); kindOf(raw) == '{' && !isMessages(raw) {
 			m, err := parseMessage(raw)
 			if err == nil && m.Role != "assistant" {
 				err = fmt.Errorf("a message of the %s, not a reply", m.Role)
@@ -314,7 +387,7 @@ func messageLosses(raw json.RawMessage) (out []string) {
 		return nil
 	}
 	// Most messages have neither, and a look is quicker than reading them again.
-	folded := bytes.Contains(raw, []byte(`"developer"`)) || bytes.Contains(raw, []byte(`"function"`)) || bytes.Contains(raw, []byte(`"ipython"`))
+	folded := slices.ContainsFunc(foldedRoles, func(name string) bool { return bytes.Contains(raw, []byte(name)) })
 	if !folded && !bytes.Contains(raw, []byte(`"type"`)) {
 		return nil
 	}
@@ -334,8 +407,9 @@ func messageLosses(raw json.RawMessage) (out []string) {
 		if role == nil {
 			role = o.Get("from")
 		}
-		if name, err := unquote(role); err == nil && roles[name] != name && slices.Contains([]string{"developer", "function", "ipython"}, name) {
-			out = append(out, fmt.Sprintf("the name of the role %q, which is written %q", name, roles[name]))
+		if name, err := unquote(role); err == nil && slices.Contains(foldedRoles, strings.ToLower(name)) {
+			kept, _ := roleOf(name)
+			out = append(out, fmt.Sprintf("the name of the role %q, which is written %q", name, kept))
 		}
 		parts, err := elements(content)
 		if kindOf(content) != '[' || err != nil {

@@ -50,15 +50,33 @@ func firstObject(raw json.RawMessage) Object {
 }
 
 func number(raw json.RawMessage) float64 {
-	text := string(raw)
-	if kindOf(raw) == '"' {
-		text, _ = unquote(raw)
-	}
-	x, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	x, ok := Number(raw)
+	if !ok {
 		return math.NaN()
 	}
 	return x
+}
+
+// Number gives the finite number that a value is, or that its text says, as a cell of
+// CSV does.
+func Number(raw json.RawMessage) (float64, bool) {
+	text := string(raw)
+	if kindOf(raw) == '"' {
+		text, _ = unquote(raw)
+		text = strings.TrimSpace(text)
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	return x, err == nil && finite(x)
+}
+
+// List gives the values of a list, or of one whose JSON a text is, as in a cell of CSV.
+func List(raw json.RawMessage) ([]json.RawMessage, error) {
+	if text, err := unquote(raw); err == nil {
+		if list := jsonIn(text); list != nil {
+			raw = list
+		}
+	}
+	return elements(raw)
 }
 
 // fitsNeMo is NeMo-RL's shape of several replies with their ranks, 0 for the
@@ -69,14 +87,17 @@ func fitsNeMo(o Object) bool {
 
 func readNeMo(v *view, c *content) error {
 	raw := v.get("context")
-	prompt, err := parsePrompt(raw, false, false)
+	prompt, err := parsePrompt(raw, false)
 	if err != nil {
 		return fmt.Errorf("context: %w", err)
+	}
+	v.note(raw)
+	if prompt, err = v.whole(prompt); err != nil {
+		return err
 	}
 	if prompt == nil {
 		prompt = Conversation{}
 	}
-	v.note(raw)
 	items, err := elements(v.get("completions"))
 	if err != nil {
 		return fmt.Errorf("completions: %w", err)
@@ -125,7 +146,7 @@ func (c *content) listColumns(v *view) error {
 		}
 	}
 	var authors []string
-	if firstKind(v.obj.Get("authors")) == '"' && json.Unmarshal(v.obj.Get("authors"), &authors) == nil && len(authors) == len(c.list) {
+	if kinds(v.obj, '[', "authors") && json.Unmarshal(v.obj.Get("authors"), &authors) == nil && len(authors) == len(c.list) {
 		v.get("authors")
 		for i, a := range authors {
 			c.list[i].Author = a
@@ -160,8 +181,12 @@ func readHHH(v *view, c *content) error {
 	var replies []string
 	var labels []float64
 	if key == "targets" {
-		if err := errors.Join(json.Unmarshal(orNull(o.Get("choices")), &replies), json.Unmarshal(orNull(o.Get("labels")), &labels)); err != nil {
+		items, err := elements(orNull(o.Get("labels")))
+		if err = errors.Join(err, json.Unmarshal(orNull(o.Get("choices")), &replies)); err != nil {
 			return errors.New("targets: lists of texts in choices and of numbers in labels are expected")
+		}
+		for _, item := range items {
+			labels = append(labels, number(item))
 		}
 	} else {
 		for _, f := range o {
@@ -197,15 +222,7 @@ func fitsUltraFeedback(o Object) bool {
 
 func readUltraFeedback(v *view, c *content) error {
 	if firstKind(v.obj.Get("completions")) != '{' {
-		if err := readChosen(v, c); err != nil {
-			return err
-		}
-		// Replies of one score are a tie: nobody has chosen between them.
-		a, b := number(v.obj.Get("score_chosen")), number(v.obj.Get("score_rejected"))
-		if a == b && v.obj.Get("label_prob") == nil {
-			c.pair.P = 0.5
-		}
-		return nil
+		return readChosen(v, c)
 	}
 	prompt, err := v.prompt(false)
 	if err != nil {
@@ -308,14 +325,15 @@ func readPrometheus(v *view, c *content) error {
 		prefix = "orig_"
 	}
 	key := prefix + "instruction"
-	raw := v.get(key)
+	raw := v.take(key)
 	if kindOf(raw) != '"' && kindOf(raw) != '[' {
 		return fmt.Errorf("%w: no %q", errNoPrompt, key)
 	}
-	prompt, err := parsePrompt(raw, false, v.cells)
+	prompt, err := parsePrompt(raw, false)
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
+	v.main = key
 	_, a, err := v.reply(prefix + "response_A")
 	if err != nil {
 		return err
@@ -324,32 +342,82 @@ func readPrometheus(v *view, c *content) error {
 	if err != nil {
 		return err
 	}
-	p, votes, err := pairLabel(v.obj)
-	if err != nil {
+	if prompt, err = v.whole(prompt); err != nil {
 		return err
 	}
-	if l, ok := prometheusLabel(v.obj); ok && math.IsNaN(p) {
-		p = l
+	p, votes, err := v.pairLabel()
+	if err != nil {
+		return err
 	}
 	a.Author, b.Author = v.author("model_a"), v.author("model_b")
 	c.pair = &Pair{Prompt: prompt, First: a, Second: b, P: p, Votes: votes}
 	return nil
 }
 
-// fitsKTO is one reply that was wanted or not.
-func fitsKTO(o Object) bool {
-	_, ok := wanted(o)
-	return ok && has(o, "prompt") && has(o, "completion")
+// fitsOutputs is LLaMA-Factory's older shape of a preference.
+func fitsOutputs(o Object) bool { return firstKind(o.Get("output")) == '"' && hasPrompt(o) }
+
+func readOutputs(v *view, c *content) error {
+	prompt, err := v.promptOf(false)
+	if err != nil {
+		return err
+	}
+	if prompt == nil {
+		return errNoPrompt
+	}
+	texts, err := v.turnsOf("output")
+	if err != nil || len(texts) != 2 {
+		return errors.New("output: a list of two texts is expected, the better reply and the worse one; other lists of replies stand in responses, with ranks")
+	}
+	v.g.note(ToldReading, "", "output: the first reply is the better one")
+	return v.chosenPair(c, prompt, Response{Text: texts[0]}, Response{Text: texts[1]})
 }
 
-// wanted reads the label of a reply that stands alone. CSV has it as a text.
+// fitsSummaries is the shape of OpenAI's comparisons of summaries.
+func fitsSummaries(o Object) bool {
+	return kinds(o, '{', "info") && firstKind(o.Get("summaries")) == '{' && o.Get("choice") != nil
+}
+
+func readSummaries(v *view, c *content) error {
+	info, err := appendObject(nil, v.get("info"))
+	if err != nil {
+		return fmt.Errorf("info: %w", err)
+	}
+	text := authorOf(info, "post", "article")
+	if text == "" {
+		return fmt.Errorf("%w: info has neither post nor article", errNoPrompt)
+	}
+	items, err := elements(v.get("summaries"))
+	if err != nil || len(items) != 2 {
+		return errors.New("summaries: a list of two is expected")
+	}
+	var both [2]Response
+	for i, item := range items {
+		if both[i], err = parseResponse(item); err != nil {
+			return fmt.Errorf("summaries: %d: %w", i+1, err)
+		}
+	}
+	v.main = "info"
+	return v.twoReplies(c, Prompt(text), both[0], both[1])
+}
+
+// fitsKTO is one reply that was wanted or not.
+func fitsKTO(o Object) bool {
+	if _, ok := wanted(o); !ok {
+		return false
+	}
+	return has(o, "prompt") && has(o, "completion") || has(o, ktoTag) && hasPrompt(o)
+}
+
+// ktoTag is LLaMA-Factory's name for KTO's label.
+const ktoTag = "kto_tag"
+
+// wanted reads the label of a reply that stands alone.
 func wanted(o Object) (good, ok bool) {
-	raw := o.Get("label")
-	switch text := string(raw); {
-	case text == "true" || text == `"true"` || text == `"True"`:
-		return true, true
-	case text == "false" || text == `"false"` || text == `"False"`:
-		return false, true
+	for _, key := range []string{"label", ktoTag} {
+		if v := parseLabel(o.Get(key)); v.kind == kindBool {
+			return v.x == 1, true
+		}
 	}
 	return false, false
 }
@@ -397,7 +465,7 @@ func (j *joiner) flush() *joined {
 		for _, b := range sides[1] {
 			src := g.Source
 			src.Sub = len(out.pairs)
-			src.Extra = without(src.Extra, "label")
+			src.Extra = without(src.Extra, "label", ktoTag)
 			p := 1.0
 			if x, err := probability(g.Source.Extra, "label_prob"); err == nil && !math.IsNaN(x) && len(group) == 2 {
 				p = x

@@ -77,7 +77,7 @@ func textPrompt(c Conversation) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !readsAs(c, s, false) {
+	if !readsAs(c, s) {
 		return "", fmt.Errorf("%w: %s", ErrCannotHold, otherTurns)
 	}
 	return s, nil
@@ -85,9 +85,9 @@ func textPrompt(c Conversation) (string, error) {
 
 const otherTurns = "as one text the prompt would be read as other turns"
 
-// readsAs tells whether a text, or a cell of CSV, is read as the conversation.
-func readsAs(c Conversation, text string, cell bool) bool {
-	back, err := parsePrompt(quote(text), false, cell)
+// readsAs tells whether a text is read as the conversation.
+func readsAs(c Conversation, text string) bool {
+	back, err := parsePrompt(quote(text), false)
 	return err == nil && sameTurns(c, back)
 }
 

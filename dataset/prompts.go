@@ -26,7 +26,7 @@ func Prompts(name string, o ReadOptions) iter.Seq2[*Asked, error] {
 			yield(nil, fmt.Errorf("format %q: prompts are read from any record; only csv, jsonl or text can be named", o.Format))
 			return
 		}
-		r := reader{name: name, o: o, keep: true, format: &format{name: "prompts", read: readPrompt}}
+		r := reader{name: name, o: o, keep: true, format: &promptFormat}
 		r.run(true, func(c *content, err error) bool {
 			if err != nil {
 				return yield(nil, err)
@@ -39,6 +39,11 @@ func Prompts(name string, o ReadOptions) iter.Seq2[*Asked, error] {
 	}
 }
 
+// promptFormat is any record, of which the prompt alone is wanted.
+var promptFormat = format{name: "prompts"}
+
+func init() { promptFormat.read = readPrompt }
+
 // readPrompt reads the prompt of a record of any format, and takes the columns of its
 // replies.
 func readPrompt(v *view, c *content) error {
@@ -46,8 +51,9 @@ func readPrompt(v *view, c *content) error {
 	if err != nil {
 		return err
 	}
+	c.written = prompt != nil
 	if n := len(prompt); n > 0 && prompt[n-1].Role == "assistant" {
-		prompt = prompt[:n-1]
+		prompt, c.written = prompt[:n-1], false
 	}
 	if f := detect(v.obj); f != nil {
 		var held content
@@ -79,16 +85,13 @@ func readPrompt(v *view, c *content) error {
 // withoutReplies gives a record's columns but those that hold its replies. The
 // prompt stays as it was written, unless that was with a reply at its end.
 func withoutReplies(c *content) Object {
-	v := view{obj: c.object}
-	written, err := v.prompt(false)
-	same := err == nil && written != nil && written.Hash() == c.prompt.Hash()
 	var out Object
 	for _, f := range c.object {
-		if f.Key == "id" || c.source.Extra.Get(f.Key) != nil || same && slices.Contains(promptColumns, f.Key) {
+		if f.Key == "id" || c.source.Extra.Get(f.Key) != nil || c.written && slices.Contains(c.asked, f.Key) {
 			out = append(out, f)
 		}
 	}
-	if !same {
+	if !c.written {
 		out = slices.DeleteFunc(out, func(f Field) bool { return f.Key == "prompt" })
 		raw, err := c.prompt.MarshalJSON()
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -22,9 +24,18 @@ type ReadOptions struct {
 	// said to be better, that has more than Pairs of them: by their places, the
 	// smaller first. Its error ends the sequence.
 	Choose func(prompt Conversation, replies []Response) ([][2]int, error)
-	// Detected, if set, is told the format that was found in a file and what in its
-	// columns told it.
-	Detected func(file, format, why string)
+	// Columns gives columns of the file the names that are read here, see
+	// [ParseColumns]: prompt to question.
+	Columns map[string]string
+	// Scales say what the values of label columns mean, see [ParseScales]. A value
+	// outside is an error.
+	Scales Scales
+	// Unlabelled leaves unread which reply is better, so that label columns of any
+	// meaning do.
+	Unlabelled bool
+	// Told, if set, is told what was found out about a file: its format, how it is
+	// read where another reading was possible, and what its author should know.
+	Told func(Told)
 	// Stdin is what the name "-" reads; nil is os.Stdin.
 	Stdin io.Reader
 }
@@ -39,6 +50,9 @@ type RecordError struct {
 	// Lone tells that the record is sound but makes no pair: a reply labelled true
 	// or false without one of the other label.
 	Lone bool
+	// Label is the label column that has a value outside the scale which the file's
+	// first records, or the user, gave it.
+	Label string
 }
 
 // Error gives "file:line: reason".
@@ -119,7 +133,7 @@ func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 						}
 					}
 					return true
-				case c.reply != nil && r.format != nil && r.format.name == "kto":
+				case c.reply != nil && r.g.format.name == "kto":
 					if _, ok := wanted(c.reply.Source.Extra); ok {
 						return give(join.add(c.reply))
 					}
@@ -190,22 +204,30 @@ type content struct {
 	prob   *float64 // that the first of a list of two is better, where the file says it
 	// dropped names what the record has and nothing here keeps.
 	dropped []string
+	asked   []string // the columns of the prompt
+	written bool     // of [Prompts]: the prompt is what those columns have
 }
 
 // reader reads one file.
 type reader struct {
 	name   string
 	o      ReadOptions
-	keep   bool // the whole object of each record
-	format *format
-	// held are records whose format is not certain yet, the object of each
-	// copied.
-	held []rawRecord
+	keep   bool    // the whole object of each record
+	format *format // preset, where it is not to be detected
+	g      *reading
+	// held are records for which the reading is not certain yet, and size their bytes.
+	// done counts those of them that each step of [reader.settle] has seen.
+	held []heldRecord
+	size int
+	done [3]int
 }
 
-// lookahead is how many records are looked at where the first leaves two
-// formats open.
-const lookahead = 8
+// heldRecord is a record on its way: with its columns as the user named them, and as
+// they are read.
+type heldRecord struct {
+	rec        rawRecord
+	named, obj Object
+}
 
 func (r *reader) bad(line int, reason string) *RecordError {
 	return &RecordError{File: r.name, Line: line, Reason: reason}
@@ -225,6 +247,8 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 		}
 		text = false
 	}
+	r.g = newReading(r.name, r.o)
+	r.g.format, r.g.named = r.format, r.format != nil && r.format != &promptFormat
 	in, err := openInput(r.name, r.o.Stdin)
 	if err != nil {
 		yield(nil, err)
@@ -246,7 +270,10 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 		return !stopped
 	})
 	if !stopped && len(r.held) > 0 {
-		stopped = !r.release(yield)
+		stopped = !r.settle(true, yield)
+	}
+	if !stopped {
+		r.g.unusedScales()
 	}
 	if err != nil && !stopped {
 		yield(nil, err)
@@ -287,55 +314,174 @@ func validPrefix(b []byte) int {
 
 // record takes the file's next record.
 func (r *reader) record(rec rawRecord, yield func(*content, error) bool) bool {
-	if r.format != nil {
-		return r.emit(rec, yield)
-	}
-	if rec.bad == "" {
-		f := detect(rec.obj)
-		switch {
-		case f == nil:
-			if len(r.held) == 0 {
-				return yield(nil, r.bad(rec.line, unknownShape(rec.obj)))
-			}
-		case !f.ambiguous(rec.obj):
-			r.format = f
-			r.found()
-			return r.release(yield) && r.emit(rec, yield)
-		}
-	}
-	if len(r.held) == 0 && rec.bad != "" {
+	if rec.bad != "" && len(r.held) == 0 {
 		return yield(nil, r.bad(rec.line, rec.bad))
 	}
-	rec.obj = rec.obj.clone()
-	r.held = append(r.held, rec)
-	if len(r.held) >= lookahead {
-		return r.release(yield)
+	if len(r.g.missing) > 0 {
+		r.g.seenColumns(rec.obj)
 	}
-	return true
+	next := heldRecord{rec: rec, named: r.g.rename(rec.obj)}
+	if len(r.held) == 0 && r.g.begun {
+		next.obj, next.rec.bad = r.g.unwrap(next.named)
+		if next.rec.bad != "" || r.g.settledFor(next.obj) {
+			return r.emit(&next, yield)
+		}
+	}
+	if rec.bad == "" {
+		next.named = next.named.clone()
+		for _, f := range next.named {
+			r.size += len(f.Value)
+		}
+	}
+	r.held = append(r.held, next)
+	return r.settle(len(r.held) >= lookahead || r.size >= heldBytes, yield)
 }
 
-// found says which format was detected.
-func (r *reader) found() {
-	if r.o.Detected != nil {
-		r.o.Detected(r.name, r.format.name, r.format.why)
+// settle decides what the records that are held back leave open, and lets them go if
+// nothing is any more. With final no more of them are awaited.
+func (r *reader) settle(final bool, yield func(*content, error) bool) bool {
+	for _, step := range []func(bool) (bool, error){r.openColumns, r.openTexts, r.openFormat, r.openLabels} {
+		open, err := step(final)
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		if open {
+			return true
+		}
+	}
+	return r.release(yield)
+}
+
+// fresh gives the held records that a step has not seen, but for bad ones.
+func (r *reader) fresh(step int) iter.Seq[*heldRecord] {
+	return func(yield func(*heldRecord) bool) {
+		for r.done[step] < len(r.held) {
+			rec := &r.held[r.done[step]]
+			r.done[step]++
+			if rec.rec.bad == "" && !yield(rec) {
+				return
+			}
+		}
 	}
 }
 
-// release takes the records that were held back: their format is the one that a
-// later record made certain, else the likeliest.
-func (r *reader) release(yield func(*content, error) bool) bool {
+// openColumns tells whether columns that the user named may still come.
+func (r *reader) openColumns(final bool) (bool, error) {
+	if len(r.g.missing) == 0 || !final {
+		return len(r.g.missing) > 0, nil
+	}
+	return false, fmt.Errorf("%s: no column %q in its first records; they have %s", r.name, r.g.missing[0], strings.Join(r.g.have, ", "))
+}
+
+// openTexts tells whether it is open that replies are the JSON of messages.
+func (r *reader) openTexts(final bool) (open bool, err error) {
+	g := r.g
+	if g.begun {
+		return false, nil
+	}
+	for rec := range r.fresh(0) {
+		if key := g.lookAtTexts(rec.named); key != "" {
+			g.repr = key
+		}
+	}
+	for _, maybe := range g.open {
+		open = open || maybe
+	}
+	if !open || !final {
+		return open, nil
+	}
+	if g.repr != "" {
+		return false, &UndecidedError{File: r.name, Column: g.repr, Reason: g.repr + ": " + reprReason}
+	}
+	maps.Copy(g.texts, g.open)
+	return false, nil
+}
+
+// openFormat tells whether the format is open, and where the prompt is.
+func (r *reader) openFormat(final bool) (bool, error) {
+	g := r.g
+	for rec := range r.fresh(1) {
+		if rec.obj, rec.rec.bad = g.unwrap(rec.named); rec.rec.bad != "" || g.begun {
+			continue
+		}
+		f, shape := g.format, g.format
+		if !g.named {
+			shape = detect(rec.obj)
+		}
+		if f == nil {
+			f = shape
+		}
+		switch {
+		case f == nil || g.certain:
+		case shape != nil && shape.mayBeImplicit() && fitsTRL(rec.obj) && !fitsHH(rec.obj) && !hasPrompt(rec.obj):
+			g.likely = f
+		default:
+			g.format, g.certain = f, true
+		}
+	}
+	switch {
+	case g.begun || g.certain || g.likely == nil:
+	case !final:
+		return true, nil
+	default:
+		g.format, g.certain, g.implicit = g.likely, true, true
+		if err := r.noOtherPrompt(); err != nil {
+			return false, err
+		}
+		g.note(ToldReading, "", "the prompt is what the two replies begin with in common")
+	}
+	if g.certain && !g.begun {
+		g.begun, g.plan = true, plan{}
+		g.found()
+	}
+	return false, nil
+}
+
+// noOtherPrompt makes sure that no column may be the prompt where what both replies
+// begin with is taken for it.
+func (r *reader) noOtherPrompt() error {
+	if r.g.named {
+		return nil
+	}
+	var columns []string
 	for _, rec := range r.held {
-		if r.format != nil {
-			break
-		}
-		if r.format = detect(rec.obj); r.format != nil {
-			r.found()
+		for _, key := range perhapsPrompts(rec.obj) {
+			if !slices.Contains(columns, key) {
+				columns = append(columns, key)
+			}
 		}
 	}
+	if columns == nil {
+		return nil
+	}
+	e := &UndecidedError{
+		File: r.name, Column: columns[0], Format: r.g.format.name,
+		Reason: fmt.Sprintf("no prompt column, and %s may be the prompt, or else what both replies begin with", strings.Join(columns, ", ")),
+	}
+	for _, name := range columns {
+		e.Columns = append(e.Columns, "prompt="+r.g.original(name))
+	}
+	return e
+}
+
+// openLabels tells whether it is open what a label column means.
+func (r *reader) openLabels(final bool) (bool, error) {
+	if r.g.format == nil || r.g.format.order == orderNone {
+		return false, nil
+	}
+	for rec := range r.fresh(2) {
+		r.g.tally(rec.obj)
+	}
+	return r.g.openLabels(final)
+}
+
+// release lets the records go that were held back.
+func (r *reader) release(yield func(*content, error) bool) bool {
 	held := r.held
-	r.held = nil
-	for _, rec := range held {
-		if !r.emit(rec, yield) {
+	r.held, r.size, r.done = nil, 0, [3]int{}
+	for i := range held {
+		if !r.emit(&held[i], yield) {
 			return false
 		}
 	}
@@ -343,24 +489,41 @@ func (r *reader) release(yield func(*content, error) bool) bool {
 }
 
 // emit reads one record in the file's format.
-func (r *reader) emit(rec rawRecord, yield func(*content, error) bool) bool {
-	if rec.bad != "" {
-		return yield(nil, r.bad(rec.line, rec.bad))
+func (r *reader) emit(rec *heldRecord, yield func(*content, error) bool) bool {
+	line := rec.rec.line
+	switch {
+	case rec.rec.bad != "":
+		return yield(nil, r.bad(line, rec.rec.bad))
+	case r.g.format == nil:
+		return yield(nil, r.bad(line, unknownShape(rec.obj)))
 	}
-	c := content{source: Source{File: r.name, Line: rec.line}}
-	v := view{obj: rec.obj, cells: rec.cells}
+	r.g.look(rec.obj)
+	c := content{source: Source{File: r.name, Line: line}}
+	v := view{obj: rec.obj, g: r.g, strength: math.NaN()}
 	c.source.ID = v.id()
-	err := r.format.read(&v, &c)
-	if err != nil {
-		return yield(nil, r.bad(rec.line, err.Error()))
+	if err := r.g.format.read(&v, &c); err != nil {
+		bad := r.bad(line, err.Error())
+		if columns := perhapsPrompts(rec.obj); errors.Is(err, errNoPrompt) && columns != nil {
+			bad.Reason += "; it may be in " + strings.Join(columns, ", ")
+		}
+		var label *labelError
+		if errors.As(err, &label) {
+			bad.Label = label.column
+		}
+		return yield(nil, bad)
 	}
-	obj := rec.obj
+	v.unread(&c)
+	obj := rec.named
 	if r.keep {
 		obj = obj.clone()
 		c.object = obj
 	}
-	c.source.Extra = v.extra(obj, !r.keep)
+	c.source.Extra, c.source.Label = v.extra(obj, !r.keep), v.labels
+	if finite(v.strength) && c.source.Extra.Get("margin") == nil {
+		c.source.Extra = append(c.source.Extra[:len(c.source.Extra):len(c.source.Extra)], Field{"margin", jsonFloat(v.strength)})
+	}
 	c.dropped = append(c.dropped, v.dropped...)
+	c.asked = v.prompts
 	switch {
 	case c.pair != nil:
 		c.pair.Source = c.source

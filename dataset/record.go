@@ -152,6 +152,8 @@ type Source struct {
 	Sub   int    // the pair's number within its record, from 0
 	ID    string // the record's own id, if it has one
 	Extra Object // columns that cai doesn't use, in their order
+	// Label names the columns, among those of Extra, that said which reply is better.
+	Label []string
 }
 
 // Order is the order in which a judge saw a pair.

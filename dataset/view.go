@@ -4,13 +4,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // view is a record being read; it notes which columns were taken.
 type view struct {
-	obj   Object
-	cells bool   // the record is a row of CSV
-	used  uint64 // bit i is column i; columns from the 64th on always stay extra
+	obj  Object
+	g    *reading
+	used uint64 // bit i is column i; columns from the 64th on always stay extra
+	// main is the main column of the prompt, prompts are, for [Prompts], all that make
+	// it.
+	main    string
+	prompts []string
+	labels  []string // the columns that said which reply is better
+	// strength is by how much the first reply is better, where a label has grades; NaN
+	// where it has none.
+	strength float64
 	// dropped names what reading has lost of the columns that it took.
 	dropped []string
 }
@@ -26,6 +35,14 @@ func (v *view) get(key string) json.RawMessage {
 		}
 	}
 	return nil
+}
+
+// take is get for a column of the prompt.
+func (v *view) take(key string) json.RawMessage {
+	if v.g.format == &promptFormat {
+		v.prompts = append(v.prompts, key)
+	}
+	return v.get(key)
 }
 
 // extra gives the columns of obj that were not taken, copied if own is set.
@@ -82,32 +99,191 @@ func firstKind(raw json.RawMessage) byte {
 	return kindOf(raw[s.pos:])
 }
 
-// promptColumns are the names of the column with the prompt, the likeliest
-// first.
-var promptColumns = []string{"prompt", "messages", "conversation", "instruction", "question", "input", "context"}
-
-// prompt reads the prompt, nil if the record has none. An instruction may come
-// with an input that belongs to it.
+// prompt reads the prompt with all that belongs to it, nil if the record has none.
 func (v *view) prompt(asTranscript bool) (Conversation, error) {
+	c, err := v.promptOf(asTranscript)
+	if err != nil {
+		return nil, err
+	}
+	return v.whole(c)
+}
+
+// promptOf reads the prompt from its main column, nil if the record has none. An
+// instruction may come with an input that belongs to it, a question with a context.
+func (v *view) promptOf(asTranscript bool) (Conversation, error) {
 	for _, key := range promptColumns {
 		raw := v.obj.Get(key)
 		if k := kindOf(raw); k == 0 || k == 'n' {
 			continue
 		}
-		v.get(key)
-		c, err := parsePrompt(raw, asTranscript, v.cells)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
+		v.take(key)
+		return v.promptIn(key, asTranscript)
+	}
+	if v.g.two[0] == "human_ref_A" { // SHP's post
+		if text, ok := getText(v.obj, "history"); ok {
+			v.take("history")
+			return Prompt(text), nil
 		}
-		v.note(raw)
-		if text, ok := c.Text(); ok && key == "instruction" && kinds(v.obj, '"', "input") {
-			if input, err := unquote(v.get("input")); err == nil && input != "" {
+	}
+	return nil, nil
+}
+
+func (v *view) promptIn(key string, asTranscript bool) (Conversation, error) {
+	raw := v.obj.Get(key)
+	if key == "question" && kindOf(raw) == '{' { // WebGPT's
+		if o, err := appendObject(nil, raw); err == nil && kindOf(o.Get("full_text")) == '"' {
+			raw = o.Get("full_text")
+		}
+	}
+	c, err := parsePrompt(raw, asTranscript)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	v.note(raw)
+	v.main = key
+	text, ok := c.Text()
+	if !ok {
+		return c, nil
+	}
+	switch key {
+	case "instruction":
+		if kinds(v.obj, '"', "input") {
+			if input, err := unquote(v.take("input")); err == nil && input != "" {
 				c = Prompt(text + "\n\n" + input)
 			}
 		}
+	case "question", "query":
+		if context, ok := getText(v.obj, "context"); ok && strings.TrimSpace(context) != "" {
+			v.take("context")
+			v.g.note(ToldReading, "", "the prompt is context, a blank line, and "+key)
+			c = Prompt(context + "\n\n" + text)
+		}
+	}
+	return c, nil
+}
+
+// whole puts before the prompt what other columns have of the conversation: a system
+// message and earlier turns. What does not fit stays where it is, see [view.unread].
+func (v *view) whole(c Conversation) (Conversation, error) {
+	if len(c) == 0 || !v.g.plan.parts {
 		return c, nil
 	}
-	return nil, nil
+	var parts []string
+	if raw := v.obj.Get("history"); len(c) == 1 && c[0].Role == "user" && v.main != "" && kindOf(raw) == '[' && !blank(raw) {
+		before, err := parseHistory(raw)
+		if err != nil {
+			return nil, fmt.Errorf("history: %w", err)
+		}
+		v.take("history")
+		v.note(raw)
+		c, parts = append(before, c...), append(parts, "history")
+	}
+	for _, key := range systemColumns {
+		text, ok := getText(v.obj, key)
+		if !ok || strings.TrimSpace(text) == "" {
+			continue
+		}
+		if c[0].Role == "system" {
+			if c[0].Content == text {
+				v.take(key)
+			}
+			continue
+		}
+		v.take(key)
+		c, parts = append(Conversation{{Role: "system", Content: text}}, c...), append([]string{key}, parts...)
+	}
+	if len(parts) > 0 {
+		main := v.main
+		if main == "" {
+			main = "the turns before the replies"
+		}
+		v.g.note(ToldReading, "", "the prompt is "+strings.Join(parts, ", ")+" and "+main)
+	}
+	return c, nil
+}
+
+// parseHistory reads the turns before a prompt: messages, or pairs of what the user
+// and the assistant said.
+func parseHistory(raw json.RawMessage) (Conversation, error) {
+	if isMessages(raw) {
+		return parseMessages(raw)
+	}
+	rounds, err := elements(raw)
+	if err != nil {
+		return nil, err
+	}
+	var c Conversation
+	for i, round := range rounds {
+		said, err := elements(round)
+		if err != nil || len(said) != 2 {
+			return nil, fmt.Errorf("turn %d is not a list of what the user and the assistant said", i+1)
+		}
+		for j, role := range []string{"user", "assistant"} {
+			text, err := unquote(said[j])
+			if err != nil {
+				return nil, fmt.Errorf("turn %d: the %s's is not a text", i+1, role)
+			}
+			c = append(c, Message{Role: role, Content: text})
+		}
+	}
+	return c, nil
+}
+
+// unread names the columns that may belong to the prompt and were not taken.
+func (v *view) unread(c *content) {
+	for _, i := range v.g.plan.prompts {
+		f := v.obj[i]
+		if i < 64 && v.used&(1<<i) != 0 || blank(f.Value) || v.repeated(f, c) {
+			continue
+		}
+		if f.Key == "instruction" && has(v.obj, "orig_instruction") { // Prometheus's task, of which the other is the prompt
+			continue
+		}
+		v.g.note(ToldUnread, f.Key, f.Key+" may belong to the prompt, and is not read into it")
+		v.dropped = append(v.dropped, f.Key+" as part of the prompt, to which it may belong")
+	}
+}
+
+// blank tells whether a column has no text and no element.
+func blank(raw json.RawMessage) bool {
+	switch kindOf(raw) {
+	case '"':
+		text, err := unquote(raw)
+		return err != nil || strings.TrimSpace(text) == "" || text == "[]" || text == "{}"
+	case '[':
+		items, err := elements(raw)
+		return err == nil && len(items) == 0
+	case '{':
+		return len(raw) < 4
+	}
+	return true
+}
+
+// repeated tells whether messages beside the prompt are the dialogue that it stands
+// in, as in UltraFeedback's binarized set.
+func (v *view) repeated(f Field, c *content) bool {
+	if !isMessages(f.Value) {
+		return false
+	}
+	if v.g.checked++; v.g.checked > 8 {
+		return true // it was so in the records before
+	}
+	all, err := parseMessages(f.Value)
+	prompt := c.prompt
+	switch {
+	case c.pair != nil:
+		prompt = c.pair.Prompt
+	case c.reply != nil:
+		prompt = c.reply.Prompt
+	}
+	if len(prompt) > 0 && prompt[0].Role == "system" && len(all) > 0 && all[0].Role != "system" {
+		prompt = prompt[1:]
+	}
+	if n := len(prompt); err == nil && n > 0 && n <= len(all) && sameTurns(prompt, all[:n]) {
+		return true
+	}
+	v.g.checked = 0
+	return false
 }
 
 // reply reads the column as a reply.
@@ -135,12 +311,12 @@ func (v *view) note(raw json.RawMessage) {
 
 // author gives the first of the columns that is a text. The column stays among
 // the extra ones.
-func (v *view) author(keys ...string) string {
+func (v *view) author(keys ...string) string { return authorOf(v.obj, keys...) }
+
+func authorOf(o Object, keys ...string) string {
 	for _, k := range keys {
-		if raw := v.obj.Get(k); kindOf(raw) == '"' {
-			if s, err := unquote(raw); err == nil {
-				return s
-			}
+		if s, ok := getText(o, k); ok {
+			return s
 		}
 	}
 	return ""
@@ -148,7 +324,11 @@ func (v *view) author(keys ...string) string {
 
 // chosenPair makes a pair of which First is the chosen reply.
 func (v *view) chosenPair(c *content, prompt Conversation, chosen, rejected Response) error {
-	p, err := chosenLabel(v.obj)
+	prompt, err := v.whole(prompt)
+	if err != nil {
+		return err
+	}
+	p, err := v.chosenLabel()
 	if err != nil {
 		return err
 	}

@@ -248,10 +248,10 @@ func putSFT(o *Object, p *Preference) error {
 // has: the header is made of that one.
 func putCSV(o *Object, p *Preference) error {
 	prompt, single := p.Pair.Prompt.Text()
-	if len(p.Pair.Prompt) > 0 && (!single || p.Pair.Prompt[0].Extra != "" || !readsAs(p.Pair.Prompt, prompt, true)) {
+	if len(p.Pair.Prompt) > 0 && (!single || p.Pair.Prompt[0].Extra != "" || !readsAs(p.Pair.Prompt, prompt)) {
 		prompt = string(appendMessages(nil, p.Pair.Prompt))
 	}
-	if !readsAs(p.Pair.Prompt, prompt, true) {
+	if !readsAs(p.Pair.Prompt, prompt) {
 		return fmt.Errorf("%w: %s", ErrCannotHold, otherTurns)
 	}
 	set(o, "prompt", prompt)

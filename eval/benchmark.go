@@ -171,15 +171,10 @@ func has(p *dataset.Pair, key string) bool {
 	return raw != nil && string(raw) != "null"
 }
 
-// wholeNumber gives a column's number, which CSV has as a text; 0 if it has none.
+// wholeNumber gives a column's number; 0 if it has none.
 func wholeNumber(p *dataset.Pair, key string) int {
-	raw := p.Source.Extra.Get(key)
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		raw = json.RawMessage(s)
-	}
-	var x float64
-	if json.Unmarshal(raw, &x) != nil || x != float64(int32(x)) || x < 0 {
+	x, ok := dataset.Number(p.Source.Extra.Get(key))
+	if !ok || x != float64(int32(x)) || x < 0 {
 		return 0
 	}
 	return int(x)

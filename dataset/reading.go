@@ -1,0 +1,477 @@
+package dataset
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ToldKind is what a [Told] is about.
+type ToldKind int
+
+const (
+	// ToldFormat is the format that was found, with what in the columns told it.
+	ToldFormat ToldKind = iota
+	// ToldReading is how the file is read where another reading was possible.
+	ToldReading
+	// ToldUnread is a column that may belong to the prompt and is not read into it.
+	ToldUnread
+	// ToldWarning is anything else that its author should know.
+	ToldWarning
+)
+
+// Told is something that reading found out about a file, for people.
+type Told struct {
+	File string
+	Kind ToldKind
+	// Format is set with ToldFormat, Column with ToldUnread.
+	Format, Column string
+	Text           string
+}
+
+// UndecidedError tells that a file can be read in several ways, of which its user
+// has to choose one. It ends the sequence.
+type UndecidedError struct {
+	File, Column, Reason string
+	// What would decide it: items for [ParseScales] and [ParseColumns], each list
+	// joined by commas, and the name of a format.
+	Scales, Columns []string
+	Format          string
+}
+
+// Error gives "file: reason".
+func (e *UndecidedError) Error() string { return e.File + ": " + e.Reason }
+
+const (
+	// lookahead is how many records are looked at where the first ones leave open what
+	// the file means, and heldBytes how many bytes of them.
+	lookahead = 512
+	heldBytes = 4 << 20
+)
+
+// reading is what the records of a file mean. It is decided once, over its first
+// records, and the rest is held to it.
+type reading struct {
+	file string
+	tell func(Told)
+	said map[string]bool
+
+	format *format
+	named  bool // the user named the format
+	// certain tells that the format is, begun that it was said; likely is one that
+	// later records may still change.
+	certain, begun bool
+	likely         *format
+	// columns are our names by the file's, where the user gave them; missing are those
+	// of the file that no record had yet, have those that records had.
+	columns       map[string]string
+	missing, have []string
+	chosen        bool // the user gave a name to label, which then is the only label
+	scales        Scales
+	// unlabelled tells that labels are of no matter.
+	unlabelled bool
+	// texts are columns of replies whose texts are the JSON of messages, and open those
+	// of which that is not certain yet.
+	texts map[string]bool
+	open  map[string]bool
+	repr  string // a column of Python's
+	// implicit tells that the prompt is what both replies begin with.
+	implicit bool
+	two      [2]string // the columns of two replies in no order of merit
+	labels   map[string]*labelColumn
+	applied  string // the column that the scale without a column is for
+	plan     plan
+	checked  int // columns of messages that were compared with the prompt
+}
+
+func newReading(file string, o ReadOptions) *reading {
+	g := &reading{file: file, tell: o.Told, said: map[string]bool{}, scales: o.Scales, unlabelled: o.Unlabelled, labels: map[string]*labelColumn{}, texts: map[string]bool{}, open: map[string]bool{}}
+	if len(o.Columns) > 0 {
+		g.columns = make(map[string]string, len(o.Columns))
+		for ours, theirs := range o.Columns {
+			g.columns[theirs] = ours
+			g.missing = append(g.missing, theirs)
+		}
+		slices.Sort(g.missing)
+		_, g.chosen = o.Columns["label"]
+	}
+	return g
+}
+
+// note says something once.
+func (g *reading) note(kind ToldKind, column, text string) {
+	if g.tell != nil && !g.said[text] {
+		g.said[text] = true
+		g.tell(Told{File: g.file, Kind: kind, Column: column, Text: text})
+	}
+}
+
+// found says which format was detected.
+func (g *reading) found() {
+	if g.tell != nil && !g.named && g.format != &promptFormat {
+		g.tell(Told{File: g.file, Kind: ToldFormat, Format: g.format.name, Text: g.format.why})
+	}
+}
+
+// original is the file's own name of a column.
+func (g *reading) original(name string) string {
+	for theirs, ours := range g.columns {
+		if ours == name {
+			return theirs
+		}
+	}
+	return name
+}
+
+// option gives a scale as [ParseScales] takes it for the column.
+func (g *reading) option(c *labelColumn, items string) string {
+	if g.candidates() > 1 {
+		return c.name + ":" + items
+	}
+	return items
+}
+
+// candidates counts the columns that a scale without a column could be for.
+func (g *reading) candidates() (n int) {
+	for _, c := range g.labels {
+		if (c.kind == labelChoice || c.kind == labelVotes || c.kind == labelVote) && (len(c.seen) > 0 || c.text != "") {
+			n++
+		}
+	}
+	return n
+}
+
+// userScale is what the user said of the column, nil for nothing.
+func (g *reading) userScale(c *labelColumn) *scale {
+	if s := g.scales[c.name]; s != nil {
+		return s
+	}
+	if s := g.scales[g.original(c.name)]; s != nil {
+		return s
+	}
+	if g.applied == c.name {
+		return g.scales[""]
+	}
+	return nil
+}
+
+// fromZero tells whether the replies' own names count from 0.
+func (g *reading) fromZero() bool { return strings.HasSuffix(g.two[0], "0") }
+
+// plan is where the columns stand that reading looks for in every record. It holds
+// as long as the records have the same columns.
+type plan struct {
+	keys   []string
+	labels []labelAt
+	// prompts are columns that may belong to the prompt.
+	prompts []int
+	parts   bool // of the prompt, beside its main column
+}
+
+type labelAt struct {
+	at   int
+	kind byte
+	side byte
+	name string // of the [labelColumn]
+}
+
+func (p *plan) fits(o Object) bool {
+	if len(p.keys) != len(o) {
+		return false
+	}
+	for i := range o {
+		if o[i].Key != p.keys[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// look makes the plan for a record's columns, if it is not the one that is there.
+func (g *reading) look(o Object) {
+	open := g.format != nil && g.format.order == orderOpen
+	if g.plan.keys != nil && g.plan.fits(o) && (!open || has(o, g.two[0]) && has(o, g.two[1])) {
+		return
+	}
+	p := plan{keys: make([]string, len(o))}
+	g.two[0], g.two[1], _ = twoOf(o)
+	for i := range o {
+		key := o[i].Key
+		p.keys[i] = key
+		if mayBePrompt(key) {
+			p.prompts = append(p.prompts, i)
+			p.parts = p.parts || promptPart(key)
+		}
+		if g.format == nil || g.format.order == orderNone || g.unlabelled {
+			continue
+		}
+		if kind, side := g.labelAt(key); kind != 0 {
+			name := key
+			if kind == labelVote {
+				name = annotators
+			}
+			p.labels = append(p.labels, labelAt{i, kind, side, name})
+		}
+	}
+	g.plan = p
+}
+
+// labelAt is [labelKind] for the file.
+func (g *reading) labelAt(key string) (kind, side byte) {
+	kind, side = labelKind(key, g.fromZero())
+	if kind == 0 && g.scales[key] != nil {
+		kind = labelChoice
+	}
+	switch {
+	case kind == labelProb:
+	case kind == labelScore && g.two != [2]string{"answer_0", "answer_1"}, // WebGPT's
+		(key == "chosen" || kind == labelWorse) && g.format.order != orderOpen,
+		g.format.order == orderChosen && kind != labelChoice && side != '=',
+		g.chosen && key != "label":
+		return 0, 0
+	}
+	return kind, side
+}
+
+// labelValue reads a value of a label column: beside the names that everybody has, a
+// reply may be named by its column, its author, or its own text.
+func (g *reading) labelValue(o Object, raw json.RawMessage) labelValue {
+	v := parseLabel(raw)
+	if kindOf(raw) != '"' || g.two[0] == "" || v.kind == kindNumber || v.kind == kindBool || v.kind == 0 {
+		return v
+	}
+	for i, column := range g.two {
+		if strings.EqualFold(v.text, column) {
+			return labelValue{kindVerdict, 1 - float64(i), v.text}
+		}
+	}
+	if v.kind != kindText {
+		return v
+	}
+	text, _ := unquote(raw)
+	names := [2]string{authorOf(o, g.authors(0)...), authorOf(o, g.authors(1)...)}
+	for i, column := range g.two {
+		reply, _ := getText(o, column)
+		other, _ := getText(o, g.two[1-i])
+		if text == names[i] && text != names[1-i] || text == reply && text != other {
+			return labelValue{kindVerdict, 1 - float64(i), "(its name)"}
+		}
+	}
+	return v
+}
+
+// labelItems gives the values of a label column in a record, of which there are
+// several in a list.
+func labelItems(raw json.RawMessage) []json.RawMessage {
+	if kindOf(raw) != '[' {
+		return []json.RawMessage{raw}
+	}
+	items, err := elements(raw)
+	if err != nil {
+		return nil
+	}
+	return items
+}
+
+// empty tells whether a value is none: null, or an empty cell.
+func empty(raw json.RawMessage) bool {
+	k := kindOf(raw)
+	return k == 0 || k == 'n' || k == '"' && len(raw) == 2
+}
+
+// settledFor tells whether all is decided that a record needs.
+func (g *reading) settledFor(o Object) bool {
+	g.look(o)
+	for _, l := range g.plan.labels {
+		if l.kind == labelProb || l.kind == labelScore || empty(o[l.at].Value) {
+			continue
+		}
+		if c := g.labels[l.name]; c == nil || c.scale == nil && c.unused == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// tally notes the values of a record's label columns.
+func (g *reading) tally(o Object) {
+	g.look(o)
+	for _, l := range g.plan.labels {
+		raw := o[l.at].Value
+		if l.kind == labelScore || empty(raw) {
+			continue
+		}
+		c := g.labels[l.name]
+		if c == nil {
+			c = &labelColumn{name: l.name, kind: l.kind, side: l.side}
+			g.labels[l.name] = c
+		}
+		if l.kind == labelProb {
+			continue
+		}
+		for _, item := range labelItems(raw) {
+			c.see(g.labelValue(o, item))
+		}
+	}
+}
+
+// openLabels decides what it can of the label columns, and tells whether anything is
+// still open.
+func (g *reading) openLabels(final bool) (bool, error) {
+	if err := g.twoPreferences(); err != nil {
+		return false, err
+	}
+	if err := g.applyScale(); err != nil {
+		return false, err
+	}
+	if better, worse := g.labels["chosen"], g.labels["rejected"]; better != nil && worse != nil {
+		for _, v := range worse.seen { // they point at the same two replies
+			better.see(v)
+		}
+		defer func() { worse.scale, worse.settled, worse.unused = better.scale, better.settled, better.unused }()
+	}
+	var refused []*labelColumn
+	var first *UndecidedError
+	open, certain := false, g.labels["label_prob"] != nil
+	for _, name := range sortedNames(g.labels) {
+		c := g.labels[name]
+		switch d := c.decision(g, final); {
+		case c.kind == labelProb || c.kind == labelWorse && g.labels["chosen"] != nil:
+		case d.scale != nil:
+			if c.scale == nil {
+				c.scale, c.settled = d.scale, d.settled
+				g.state(c)
+			}
+			certain = certain || c.side != '='
+		case d.unused != "":
+			if c.unused = d.unused; d.unused != saysNothing && d.unused != noFlag {
+				g.note(ToldWarning, "", fmt.Sprintf("%s is not used: %s", c.name, d.unused))
+			}
+		case d.refused != nil:
+			if refused = append(refused, c); first == nil {
+				first = d.refused
+			}
+		default:
+			open = true
+		}
+	}
+	if first != nil && !certain {
+		return false, first
+	}
+	for _, c := range refused {
+		c.unused = saysNothing
+		g.note(ToldWarning, "", fmt.Sprintf("%s is not used: what %s mean would have to be said, and another column tells which reply is better", c.name, valueTexts(c.values())))
+	}
+	return open, nil
+}
+
+// unusedScales warns of scales that no column was there for.
+func (g *reading) unusedScales() {
+	for _, column := range slices.Sorted(maps.Keys(g.scales)) {
+		used := false
+		for _, c := range g.labels {
+			used = used || g.userScale(c) == g.scales[column]
+		}
+		switch {
+		case used:
+		case column == "":
+			g.note(ToldWarning, "", "the scale is not used: there is no label column")
+		default:
+			g.note(ToldWarning, "", fmt.Sprintf("the scale is not used: there is no label column %q", column))
+		}
+	}
+}
+
+// applyScale finds the column that the scale without a column is for.
+func (g *reading) applyScale() error {
+	if g.scales[""] == nil {
+		return nil
+	}
+	var names []string
+	for _, name := range sortedNames(g.labels) {
+		c := g.labels[name]
+		if (c.kind == labelChoice || c.kind == labelVotes || c.kind == labelVote) && (len(c.seen) > 0 || c.text != "") && g.scales[name] == nil && g.scales[g.original(name)] == nil {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case len(names) > 1:
+		e := &UndecidedError{File: g.file, Column: names[0], Reason: fmt.Sprintf("the columns %s may each be what the scale is for", strings.Join(names, ", "))}
+		for _, n := range names {
+			e.Scales = append(e.Scales, n+":"+strings.ReplaceAll(g.scales[""].said, " = ", "="))
+		}
+		return e
+	case len(names) == 1:
+		g.applied = names[0]
+	}
+	return nil
+}
+
+// twoPreferences refuses PKU-SafeRLHF's two labels, which mean different things.
+func (g *reading) twoPreferences() error {
+	names := []string{"better_response_id", "safer_response_id"}
+	for _, n := range names {
+		if c := g.labels[n]; c == nil || len(c.seen) == 0 {
+			return nil
+		}
+	}
+	return &UndecidedError{
+		File: g.file, Column: names[0], Reason: names[0] + " and " + names[1] + " are two preferences, and a pair has one",
+		Columns: []string{"label=" + names[0], "label=" + names[1]},
+	}
+}
+
+// state says how a column is read, where its values could have meant something else.
+func (g *reading) state(c *labelColumn) {
+	said := c.scale.said
+	if c.kind == labelFlag {
+		// Flags of both sides, or of a tie, say it by their names.
+		both := slices.ContainsFunc(g.plan.labels, func(l labelAt) bool { return l.kind == labelFlag && l.side != c.side && l.side != '=' })
+		switch {
+		case both || c.side == '=':
+		case c.side == '1':
+			said = "true = first, false = second"
+		default:
+			said = "true = second, false = first"
+		}
+	}
+	if said != "" {
+		g.note(ToldReading, "", c.name+": "+said)
+	}
+}
+
+// decision is what is decided of the column, or what its values allow.
+func (c *labelColumn) decision(g *reading, final bool) decision {
+	switch {
+	case c.scale != nil || c.unused != "":
+		return decision{scale: c.scale, settled: c.settled, unused: c.unused}
+	case g.format.order == orderChosen && c.kind != labelFlag && g.userScale(c) == nil:
+		// Beside replies of which one is named the chosen one, only a tie is news.
+		return decision{scale: scaleNames, settled: true}
+	}
+	return c.decide(g, final)
+}
+
+func sortedNames(m map[string]*labelColumn) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if i, j := labelRank(a), labelRank(b); i != j {
+			return i - j
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}
+
+// labelRank orders label columns, those first that say most.
+func labelRank(name string) int {
+	if i := slices.Index(labelColumns, name); i >= 0 {
+		return i
+	}
+	return len(labelColumns)
+}
