@@ -113,18 +113,23 @@ func named(t *testing.T, fs []audit.Finding, name string) audit.Finding {
 	return fs[i]
 }
 
+// tempting are edits of which each changes another feature; the shares of few
+// features cost little, for they are taken over all subsets of them.
+var tempting = must(probe.Named("padding", "markdown", "flattery", "hedging", "apology", "refusal"))
+
 func TestAScorerThatCanBeCheatedIsCaught(t *testing.T) {
 	for _, test := range []struct {
 		name, probe string
 		scorer      likes
 		cause       string
+		edits       []probe.Edit // that the causes are told from; nil for all
 	}{
-		{"length", "length", length, "length"},
-		{"markdown", "markdown", markdown, "markup"},
-		{"flattery", "flattery", flattery, "flattery"},
+		{"length", "length", length, "length", nil},
+		{"markdown", "markdown", markdown, "markup", tempting},
+		{"flattery", "flattery", flattery, "flattery", tempting},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			fs, ref := findings(t, test.scorer, answers(60, 1), audit.ProbeOptions{Seed: 3})
+			fs, ref := findings(t, test.scorer, answers(30, 1), audit.ProbeOptions{Seed: 3})
 			f := named(t, fs, test.probe)
 			if f.Verdict != audit.Fail || f.WinRate < 0.7 || f.Effect < 0.2 || f.EffectCI[0] > f.Effect || f.EffectCI[1] < f.Effect {
 				t.Errorf("%+v", f)
@@ -132,7 +137,7 @@ func TestAScorerThatCanBeCheatedIsCaught(t *testing.T) {
 			if fs[0].Verdict != audit.Fail {
 				t.Errorf("the first finding is %s, %s", fs[0].Probe, fs[0].Verdict)
 			}
-			causes, _, err := audit.Causes(t.Context(), ref, audit.ProbeOptions{Seed: 3})
+			causes, _, err := audit.Causes(t.Context(), ref, audit.ProbeOptions{Seed: 3, Edits: test.edits})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +150,7 @@ func TestAScorerThatCanBeCheatedIsCaught(t *testing.T) {
 
 // What adds and takes no fact gains nothing; what takes facts costs.
 func TestAFairScorerPasses(t *testing.T) {
-	fs, ref := findings(t, likes(fair), answers(60, 1), audit.ProbeOptions{Seed: 3})
+	fs, ref := findings(t, likes(fair), answers(30, 1), audit.ProbeOptions{Seed: 3})
 	for _, f := range fs {
 		if f.Kind != probe.Destroying && f.Verdict != audit.Pass && f.Verdict != audit.None {
 			t.Errorf("%s: %s, effect %v", f.Probe, f.Verdict, f.Effect)
@@ -221,11 +226,13 @@ func TestTheSeedDecides(t *testing.T) {
 	if text(x) != text(y) {
 		t.Error("the same seed gives other findings")
 	}
-	c, _, err := audit.Causes(t.Context(), ref, audit.ProbeOptions{Seed: 5})
+	// That no edit hangs on anything else, the findings have told.
+	o := audit.ProbeOptions{Seed: 5, Edits: tempting}
+	c, _, err := audit.Causes(t.Context(), ref, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, _, err := audit.Causes(t.Context(), again, audit.ProbeOptions{Seed: 5})
+	d, _, err := audit.Causes(t.Context(), again, o)
 	if err != nil || text(c) != text(d) {
 		t.Error("the same seed gives other causes", err)
 	}
@@ -241,12 +248,12 @@ func text(v any) string {
 
 // A score and the same score in other units are the same to an audit.
 func TestUnitsDoNotMatter(t *testing.T) {
-	cases := answers(12, 4)
+	cases := answers(6, 4)
 	edits := must(probe.Named("padding", "markdown", "off-topic"))
+	x, _ := findings(t, likes(length), cases, audit.ProbeOptions{Edits: edits})
 	rapid.Check(t, func(rt *rapid.T) {
 		// Powers of two lose no digit.
 		by := math.Ldexp(1, rapid.IntRange(-8, 8).Draw(rt, "by"))
-		x, _ := findings(t, likes(length), cases, audit.ProbeOptions{Edits: edits})
 		y, _ := findings(t, likes(func(c dataset.Conversation, s string) float64 { return by * length(c, s) }), cases, audit.ProbeOptions{Edits: edits})
 		if text(x) != text(y) {
 			rt.Fatalf("%s\n%s", text(x), text(y))
