@@ -98,7 +98,7 @@ func TestTheFitFindsKnownCoefficients(t *testing.T) {
 		}
 		set.Prompts = append(set.Prompts, gp)
 	}
-	out, err := audit.OverOptimise(t.Context(), set, printed{1}, audit.OverOptions{})
+	out, err := audit.OverOptimise(t.Context(), set, printed{1}, audit.OverOptions{Resamples: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +117,11 @@ func TestTheFitFindsKnownCoefficients(t *testing.T) {
 // Intervals hold the truth about as often as they should. Seeds are fixed; the
 // coverage over 200 simulations is measured by bench/overopt.
 func TestIntervalsHoldKnownCoefficients(t *testing.T) {
-	const runs, alpha, beta = 60, 1.0, 0.4
+	const runs, alpha, beta = 40, 1.0, 0.4
 	peak := alpha / (2 * beta)
 	var a, b, p int
 	for k := range runs {
-		out, err := audit.OverOptimise(t.Context(), simulated(60, 24, alpha, beta, uint64(k)), printed{1}, audit.OverOptions{ScoreOnly: true, Resamples: 400, Seed: int64(k)})
+		out, err := audit.OverOptimise(t.Context(), simulated(40, 16, alpha, beta, uint64(k)), printed{1}, audit.OverOptions{ScoreOnly: true, Resamples: 200, Seed: int64(k)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestIntervalsHoldKnownCoefficients(t *testing.T) {
 		p += holds(math.Sqrt(audit.KL(float64(out.PeakCI[0]))), math.Sqrt(audit.KL(float64(out.PeakCI[1]))), peak)
 	}
 	for name, n := range map[string]int{"α": a, "β": b, "the peak": p} {
-		if n < 51 {
+		if n < 34 {
 			t.Errorf("the intervals of %s hold the truth in %d of %d", name, n, runs)
 		}
 	}
@@ -154,7 +154,7 @@ func TestVerdictsFollowTheCurve(t *testing.T) {
 		{"falls from the start", -0.5, 0, audit.Fail},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := audit.OverOptimise(t.Context(), simulated(80, 32, tt.alpha, tt.beta, 7), printed{1}, audit.OverOptions{Seed: 1})
+			out, err := audit.OverOptimise(t.Context(), simulated(40, 32, tt.alpha, tt.beta, 7), printed{1}, audit.OverOptions{Seed: 1, Resamples: 300})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestTheWorstMemberResistsOneMembersTrick(t *testing.T) {
 		}
 		set.Prompts = append(set.Prompts, gp)
 	}
-	out, err := audit.OverOptimise(t.Context(), set, printed{4}, audit.OverOptions{Seed: 1})
+	out, err := audit.OverOptimise(t.Context(), set, printed{4}, audit.OverOptions{Seed: 1, Resamples: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestLengthControlTakesLengthAway(t *testing.T) {
 		}
 		set.Prompts = append(set.Prompts, gp)
 	}
-	out, err := audit.OverOptimise(t.Context(), set, printed{1}, audit.OverOptions{Seed: 1})
+	out, err := audit.OverOptimise(t.Context(), set, printed{1}, audit.OverOptions{Seed: 1, Resamples: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestPromptsWithFewRepliesAreLeftOut(t *testing.T) {
 	set := simulated(20, 16, 1, 0, 1)
 	set.Prompts[3].Replies = set.Prompts[3].Replies[:4]
 	set.Prompts[4].Replies = set.Prompts[4].Replies[:12]
-	out, err := audit.OverOptimise(t.Context(), set, printed{1}, audit.OverOptions{})
+	out, err := audit.OverOptimise(t.Context(), set, printed{1}, audit.OverOptions{Resamples: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestPromptsWithFewRepliesAreLeftOut(t *testing.T) {
 }
 
 func TestResultsTravel(t *testing.T) {
-	out, err := audit.OverOptimise(t.Context(), simulated(20, 12, 1, 0, 2), printed{1}, audit.OverOptions{})
+	out, err := audit.OverOptimise(t.Context(), simulated(20, 12, 1, 0, 2), printed{1}, audit.OverOptions{Resamples: 300})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -113,28 +114,47 @@ func named(t *testing.T, fs []audit.Finding, name string) audit.Finding {
 	return fs[i]
 }
 
+// audited is what an audit of a scorer by hand finds. Causes are the dear part: a
+// bootstrap of shares over all subsets of the features.
+type audited struct {
+	findings []audit.Finding
+	causes   []audit.Cause
+	total    *audit.Explained
+	ref      *audit.Reference
+}
+
+func auditOf(s audit.Scorer) audited {
+	ctx, o := context.Background(), audit.ProbeOptions{Seed: 3}
+	ref := must(audit.NewReference(ctx, s, answers(30, 1)))
+	out := audited{findings: must(audit.Probes(ctx, ref, o)), ref: ref}
+	var err error
+	if out.causes, out.total, err = audit.Causes(ctx, ref, o); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+var lengthAudited = sync.OnceValue(func() audited { return auditOf(likes(length)) })
+
 func TestAScorerThatCanBeCheatedIsCaught(t *testing.T) {
 	for _, test := range []struct {
 		name, probe string
-		scorer      likes
+		audited     func() audited
 		cause       string
 	}{
-		{"length", "length", length, "length"},
-		{"markdown", "markdown", markdown, "markup"},
-		{"flattery", "flattery", flattery, "flattery"},
+		{"length", "length", lengthAudited, "length"},
+		{"markdown", "markdown", func() audited { return auditOf(likes(markdown)) }, "markup"},
+		{"flattery", "flattery", func() audited { return auditOf(likes(flattery)) }, "flattery"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			fs, ref := findings(t, test.scorer, answers(60, 1), audit.ProbeOptions{Seed: 3})
+			got := test.audited()
+			fs, causes := got.findings, got.causes
 			f := named(t, fs, test.probe)
 			if f.Verdict != audit.Fail || f.WinRate < 0.7 || f.Effect < 0.2 || f.EffectCI[0] > f.Effect || f.EffectCI[1] < f.Effect {
 				t.Errorf("%+v", f)
 			}
 			if fs[0].Verdict != audit.Fail {
 				t.Errorf("the first finding is %s, %s", fs[0].Probe, fs[0].Verdict)
-			}
-			causes, _, err := audit.Causes(t.Context(), ref, audit.ProbeOptions{Seed: 3})
-			if err != nil {
-				t.Fatal(err)
 			}
 			if c := causes[0]; c.Feature != test.cause || !c.Nuisance || c.CI[0] > c.Share || c.CI[1] < c.Share {
 				t.Errorf("the first cause is %+v", c)
@@ -145,7 +165,8 @@ func TestAScorerThatCanBeCheatedIsCaught(t *testing.T) {
 
 // What adds and takes no fact gains nothing; what takes facts costs.
 func TestAFairScorerPasses(t *testing.T) {
-	fs, ref := findings(t, likes(fair), answers(60, 1), audit.ProbeOptions{Seed: 3})
+	got := auditOf(likes(fair))
+	fs, causes, e := got.findings, got.causes, got.total
 	for _, f := range fs {
 		if f.Kind != probe.Destroying && f.Verdict != audit.Pass && f.Verdict != audit.None {
 			t.Errorf("%s: %s, effect %v", f.Probe, f.Verdict, f.Effect)
@@ -158,11 +179,7 @@ func TestAFairScorerPasses(t *testing.T) {
 	if f := named(t, fs, "shuffled"); f.Verdict != audit.Fail || f.WinRate != 0.5 {
 		t.Errorf("shuffled: %+v", f)
 	}
-	causes, e, err := audit.Causes(t.Context(), ref, audit.ProbeOptions{Seed: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !e.WithinPrompts || e.N != ref.Replies {
+	if !e.WithinPrompts || e.N != got.ref.Replies {
 		t.Errorf("%+v", e)
 	}
 	for _, c := range causes {
@@ -216,18 +233,12 @@ func TestTheSeedDecides(t *testing.T) {
 	if reflect.DeepEqual(a, draw(all, 6)) {
 		t.Error("another seed gives the same sample")
 	}
-	x, ref := findings(t, likes(length), a, audit.ProbeOptions{Seed: 5})
-	y, again := findings(t, likes(length), a, audit.ProbeOptions{Seed: 5})
-	if text(x) != text(y) {
+	x, y := lengthAudited(), auditOf(likes(length))
+	if text(x.findings) != text(y.findings) {
 		t.Error("the same seed gives other findings")
 	}
-	c, _, err := audit.Causes(t.Context(), ref, audit.ProbeOptions{Seed: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, _, err := audit.Causes(t.Context(), again, audit.ProbeOptions{Seed: 5})
-	if err != nil || text(c) != text(d) {
-		t.Error("the same seed gives other causes", err)
+	if text(x.causes) != text(y.causes) {
+		t.Error("the same seed gives other causes")
 	}
 }
 
@@ -241,12 +252,12 @@ func text(v any) string {
 
 // A score and the same score in other units are the same to an audit.
 func TestUnitsDoNotMatter(t *testing.T) {
-	cases := answers(12, 4)
+	cases := answers(6, 4)
 	edits := must(probe.Named("padding", "markdown", "off-topic"))
+	x, _ := findings(t, likes(length), cases, audit.ProbeOptions{Edits: edits})
 	rapid.Check(t, func(rt *rapid.T) {
 		// Powers of two lose no digit.
 		by := math.Ldexp(1, rapid.IntRange(-8, 8).Draw(rt, "by"))
-		x, _ := findings(t, likes(length), cases, audit.ProbeOptions{Edits: edits})
 		y, _ := findings(t, likes(func(c dataset.Conversation, s string) float64 { return by * length(c, s) }), cases, audit.ProbeOptions{Edits: edits})
 		if text(x) != text(y) {
 			rt.Fatalf("%s\n%s", text(x), text(y))

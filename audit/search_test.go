@@ -8,8 +8,8 @@ import (
 )
 
 func TestTheSearchClimbsWithinItsBudget(t *testing.T) {
-	_, ref := findings(t, likes(length), answers(20, 3), audit.ProbeOptions{})
-	const budget = 6000
+	_, ref := findings(t, likes(length), answers(10, 3), audit.ProbeOptions{})
+	const budget = 3000
 	s, err := audit.Climb(t.Context(), ref, audit.ClimbOptions{Budget: budget})
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestTheSearchClimbsWithinItsBudget(t *testing.T) {
 	if err != nil || text(again) != text(s) {
 		t.Error("the same search gives another result", err)
 	}
-	_, ref = findings(t, likes(func(_ dataset.Conversation, s string) float64 { return -length(nil, s) }), answers(20, 3), audit.ProbeOptions{})
+	_, ref = findings(t, likes(func(_ dataset.Conversation, s string) float64 { return -length(nil, s) }), answers(10, 3), audit.ProbeOptions{})
 	if s, err = audit.Climb(t.Context(), ref, audit.ClimbOptions{}); err != nil || s.Gain != 0 || s.Scored != 0 {
 		t.Errorf("without a budget: %+v, %v", s, err)
 	}

@@ -30,7 +30,7 @@ func trained(t *testing.T, pairs []*dataset.Pair, o rm.Options) *rm.Model {
 // Labels that go by length: the lessons say so, and a model trained again without
 // the pairs that are named gains less by about as much as was told.
 func TestLessonsNameThePairsThatTaughtTheHack(t *testing.T) {
-	pairs := byLength(400, 5)
+	pairs := byLength(200, 5)
 	o := rm.Options{Dim: 1 << 12, L2: []float64{10}, Features: []string{rm.FeatureStyle}}
 	m := trained(t, pairs, o)
 	b, err := m.Background(t.Context(), func(yield func(*dataset.Pair, error) bool) {
@@ -43,13 +43,10 @@ func TestLessonsNameThePairsThatTaughtTheHack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cases := answers(40, 6)
+	cases := answers(20, 6)
 	probes := audit.ProbeOptions{Edits: must(probe.Named("padding"))}
 	fs, ref := findings(t, m, cases, probes)
-	causes, _, err := audit.Causes(t.Context(), ref, probes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	causes := lengthAudited().causes // those of labels by length: only their features are asked for
 	lessons, err := audit.Lessons(t.Context(), ref, b, b.Pairs, causes, fs, 3, probes)
 	if err != nil {
 		t.Fatal(err)
@@ -165,9 +162,9 @@ func TestFrozenGroupsTakeTheirPartWithThem(t *testing.T) {
 
 // A linear model's own words are tried, and a gold scorer says what they are worth.
 func TestTheSearchComposesWordsAndAsksTheGold(t *testing.T) {
-	pairs := byLength(300, 4)
+	pairs := byLength(150, 4)
 	m := trained(t, pairs, rm.Options{Dim: 1 << 12, L2: []float64{1}, Features: []string{rm.FeatureHash}})
-	ref := rescored(t, m, answers(20, 3))
+	ref := rescored(t, m, answers(10, 3))
 	book, err := m.NewPhrasebook(200)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +173,7 @@ func TestTheSearchComposesWordsAndAsksTheGold(t *testing.T) {
 		book.Read(p.First.Text)
 	}
 	book.Close()
-	const budget = 4000
+	const budget = 2000
 	s, err := audit.Climb(t.Context(), ref, audit.ClimbOptions{Budget: budget, Composer: book, Gold: likes(fair)})
 	if err != nil {
 		t.Fatal(err)

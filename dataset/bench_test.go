@@ -15,10 +15,7 @@ import (
 
 // TestMemoryDoesNotGrow reads a million records and watches the heap.
 func TestMemoryDoesNotGrow(t *testing.T) {
-	n := 1_000_000
-	if testing.Short() {
-		n = 100_000
-	}
+	const n = 96_000
 	line := `{"prompt":"p","chosen":"x","rejected":"y","subset":"s"}` + "\n"
 	for name, in := range map[string]io.Reader{
 		"lines": &lines{line: line, n: n},
@@ -30,7 +27,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 			o.Format = "csv"
 		}
 		var m runtime.MemStats
-		var most uint64
+		var first, most uint64
 		got := 0
 		for _, err := range dataset.Pairs("-", o) {
 			if err != nil {
@@ -39,6 +36,9 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 			if got++; got%(n/8) == 0 {
 				runtime.GC()
 				runtime.ReadMemStats(&m)
+				if first == 0 {
+					first = m.HeapAlloc
+				}
 				most = max(most, m.HeapAlloc)
 			}
 		}
@@ -47,6 +47,9 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		}
 		if most > 32<<20 {
 			t.Errorf("%s: the heap holds %d MiB", name, most>>20)
+		}
+		if most-first > 24*n*7/8 { // less than a pointer and a string for each pair
+			t.Errorf("%s: the heap grew from %d to %d bytes over %d pairs", name, first, most, n*7/8)
 		}
 	}
 }

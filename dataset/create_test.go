@@ -3,7 +3,6 @@ package dataset_test
 import (
 	"bytes"
 	"compress/gzip"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -227,35 +226,35 @@ func TestBomb(t *testing.T) {
 	if testing.Short() {
 		t.Skip("decompresses more than a gibibyte")
 	}
-	var b bytes.Buffer
-	z, err := zstd.NewWriter(&b)
+	z, err := zstd.NewWriter(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Blank lines, which no limit on a line's length would stop.
-	blank := bytes.Repeat(append(bytes.Repeat([]byte(" "), 1<<14), '\n'), 1<<6)
-	for range 1100 {
-		z.Write(blank)
-	}
-	z.Close()
-	got := pairs(b.String(), dataset.ReadOptions{})
+	// Blank lines, which no limit on a line's length would stop. A file of many
+	// frames is as long as their texts together.
+	frame := z.EncodeAll(bytes.Repeat(append(bytes.Repeat([]byte(" "), 1<<14), '\n'), 1<<12), nil)
+	bomb := bytes.Repeat(frame, 17)
+	got := pairs(string(bomb), dataset.ReadOptions{})
 	if len(got) != 1 || !strings.Contains(got[0], "refusing to read on") {
-		t.Errorf("a bomb of %d bytes gives %q", b.Len(), got)
+		t.Errorf("a bomb of %d bytes gives %q", len(bomb), got)
 	}
 }
 
 // TestLongLine: a line past the limit is one bad record, and the next is read.
 func TestLongLine(t *testing.T) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	fmt.Fprint(z, onePair)
-	fmt.Fprintf(z, `{"prompt":"`)
-	part := bytes.Repeat([]byte("long "), 1<<16)
-	for range dataset.MaxRecord/len(part) + 2 {
-		z.Write(part)
+	// Members of a gzip file one behind the other, of which that of the long part is
+	// compressed once.
+	member := func(text []byte) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write(text)
+		z.Close()
+		return b.Bytes()
 	}
-	fmt.Fprint(z, "\"}\n"+onePair)
-	z.Close()
+	part := bytes.Repeat([]byte("long "), 1<<16)
+	b := bytes.NewBuffer(member([]byte(onePair + `{"prompt":"`)))
+	b.Write(bytes.Repeat(member(part), dataset.MaxRecord/len(part)+2))
+	b.Write(member([]byte("\"}\n" + onePair)))
 	got := pairs(b.String(), dataset.ReadOptions{})
 	if len(got) != 3 || got[1] != "-:2: longer than 64 MiB" || !strings.HasSuffix(got[2], "@3.0") {
 		t.Errorf("got %.200q", got)

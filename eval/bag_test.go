@@ -187,29 +187,29 @@ func TestBagOfWordsBaseline(t *testing.T) {
 		}
 		return s
 	}
-	pairs := speech(1200, false)
-	with := run(pairs, longer, eval.Options{WordPairs: 1200})
-	if with.Words == nil || with.Words.N != 1200 || with.Words.Accuracy < 0.69 || with.Words.Accuracy > 0.78 {
+	pairs := speech(600, false)
+	with := run(pairs, longer, eval.Options{WordPairs: 600})
+	if with.Words == nil || with.Words.N != 600 || with.Words.Accuracy < 0.69 || with.Words.Accuracy > 0.78 {
 		t.Fatalf("a word tells three of four: %+v", with.Words)
 	}
 	if with.Baselines[eval.WordsKey] != with.Words.Accuracy || with.BestBaseline != eval.WordsBaseline || with.DeltaCI[1] >= 0 {
 		t.Errorf("baselines %v, best %s %v", with.Baselines, with.BestBaseline, with.DeltaCI)
 	}
 	c, n, err := eval.BagOfWords(sequence(pairs))
-	if err != nil || n != 1200 {
+	if err != nil || n != 600 {
 		t.Fatal(n, err)
 	}
-	if own := run(pairs, c, eval.Options{WordPairs: 1200}); own.Accuracy != with.Words.Accuracy || own.Words.Delta != 0 {
+	if own := run(pairs, c, eval.Options{WordPairs: 600}); own.Accuracy != with.Words.Accuracy || own.Words.Delta != 0 {
 		t.Errorf("as a comparer %v, beside one %v; less itself %v", own.Accuracy, with.Words.Accuracy, own.Words.Delta)
 	}
-	if many := run(pairs, longer, eval.Options{WordPairs: 1199}); many.Words != nil {
+	if many := run(pairs, longer, eval.Options{WordPairs: 599}); many.Words != nil {
 		t.Error("fitted to more pairs than asked for")
 	}
-	if blind := run(speech(1200, true), longer, eval.Options{WordPairs: 1200}); blind.Words.Accuracy < 0.44 || blind.Words.Accuracy > 0.56 {
+	if blind := run(speech(600, true), longer, eval.Options{WordPairs: 600}); blind.Words.Accuracy < 0.44 || blind.Words.Accuracy > 0.56 {
 		t.Errorf("of a word that says nothing: %v", blind.Words.Accuracy)
 	}
-	other := run(speech(1200, true), longer, eval.Options{Words: bagFit(pairs)})
-	if other.Words == nil || other.Words.Trained != 1200 {
+	other := run(speech(600, true), longer, eval.Options{Words: bagFit(pairs)})
+	if other.Words == nil || other.Words.Trained != 600 {
 		t.Errorf("fitted to other pairs: %+v", other.Words)
 	}
 }

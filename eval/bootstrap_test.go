@@ -119,7 +119,7 @@ func TestSeedsGiveDifferentResamples(t *testing.T) {
 // clustered interval holds the true share about 95 times in 100; one that
 // takes pairs as independent is too narrow.
 func TestIntervalsCoverNominally(t *testing.T) {
-	const trials, prompts, truth = 300, 60, 0.7
+	const trials, prompts, truth = 200, 40, 0.7
 	r := rand.New(rand.NewPCG(11, 12))
 	clustered, naive := 0, 0
 	for trial := range trials {

@@ -62,7 +62,7 @@ func (embed) Vectors(_ context.Context, items []rm.Item) ([]rm.Vector, error) {
 
 func train(t *testing.T, o rm.Options) string {
 	t.Helper()
-	ps := pairs(400)
+	ps := pairs(80)
 	m, _, err := rm.Train(t.Context(), func(yield func(*dataset.Pair, error) bool) {
 		for _, p := range ps {
 			if !yield(p, nil) {

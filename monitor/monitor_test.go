@@ -91,7 +91,7 @@ func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
 	references, windows := 50, 24
 	few := testing.Short() || raceDetector // which makes this 16 times as slow
 	if few {
-		references = 12
+		references = 4
 	}
 	for i, c := range []struct {
 		prompts, each int     // of the reference
@@ -163,6 +163,21 @@ func TestAlarmRingsBeforeTheGoldFalls(t *testing.T) {
 	}
 	const window, each = 256, 4
 	steps := []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}
+	// The best of each number of one and the same draws.
+	bests := func(r *rand.Rand, prompt []float64) []reply {
+		out := make([]reply, 0, len(steps))
+		top := draw(r, prompt)
+		for n := 1; ; n++ {
+			if n == steps[len(out)] {
+				if out = append(out, top); len(out) == len(steps) {
+					return out
+				}
+			}
+			if other := draw(r, prompt); other.row[0] > top.row[0] {
+				top = other
+			}
+		}
+	}
 	best := func(r *rand.Rand, prompt []float64, n int) reply {
 		top := draw(r, prompt)
 		for range n - 1 {
@@ -176,12 +191,11 @@ func TestAlarmRingsBeforeTheGoldFalls(t *testing.T) {
 	gold := make([]float64, len(steps))
 	proxy := make([]float64, len(steps))
 	r := rand.New(rand.NewPCG(1, 1))
-	for range 2000 {
-		prompt := newPrompt(r)
-		for k, n := range steps {
-			b := best(r, prompt, n)
-			gold[k] += b.gold / 2000
-			proxy[k] += float64(b.row[0]) / 2000
+	const prompts = 1000
+	for range prompts {
+		for k, b := range bests(r, newPrompt(r)) {
+			gold[k] += b.gold / prompts
+			proxy[k] += float64(b.row[0]) / prompts
 		}
 	}
 	peak := 0
@@ -193,7 +207,10 @@ func TestAlarmRingsBeforeTheGoldFalls(t *testing.T) {
 	if last := len(steps) - 1; peak == 0 || peak == last || proxy[last] <= proxy[peak] || gold[last] > gold[peak]-0.3 {
 		t.Fatalf("no over-optimisation: proxy %.2f, gold %.2f", proxy, gold)
 	}
-	const runs = 20
+	runs := 20
+	if raceDetector {
+		runs = 6
+	}
 	inTime, rings := 0, make([]int, len(steps))
 	for run := range runs {
 		r := rand.New(rand.NewPCG(uint64(run), 2))
@@ -236,7 +253,7 @@ func TestAlarmRingsBeforeTheGoldFalls(t *testing.T) {
 		}
 	}
 	t.Logf("best of %v\nproxy %.2f\ngold %.2f, highest at %d; first alarms of %d runs: %v", steps, proxy, gold, steps[peak], runs, rings)
-	if inTime < runs-1 {
+	if inTime < runs-runs/20 {
 		t.Errorf("the alarm rings in time in %d of %d runs", inTime, runs)
 	}
 }
