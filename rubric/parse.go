@@ -149,7 +149,7 @@ func (p *parser) toml(text string, r *Rubric) {
 			r.Description = value[string](p, p.top[key], key, "a text", v)
 		case "criteria":
 		default:
-			p.unknown(p.top[key], "", key, "a rubric", topKeys)
+			p.unknown(p.top[key], key, "a rubric", topKeys)
 		}
 	}
 	tables, ok := toml.Tables(m["criteria"])
@@ -184,7 +184,7 @@ func (p *parser) decode(i int, m map[string]any) Criterion {
 		case "reference":
 			c.Reference = value[bool](p, line, what, "true or false", v)
 		default:
-			p.unknown(line, who, key, "a criterion", criterionKeys)
+			p.unknown(line, key, "a criterion", criterionKeys)
 		}
 	}
 	_, wrong := m["veto"]
@@ -232,12 +232,12 @@ var (
 )
 
 // unknown notes a key that nothing has.
-func (p *parser) unknown(line int, who, key, what string, known []string) {
+func (p *parser) unknown(line int, key, what string, known []string) {
 	hint := constitution.DidYouMean(key, known)
 	if hint == "" {
 		hint = fmt.Sprintf("; %s has %s", what, strings.Join(known, ", "))
 	}
-	p.add(line, "%sunknown key %q%s", who, clip(key), hint)
+	p.add(line, "unknown key %q%s", clip(key), hint)
 }
 
 // check notes what makes a rubric unusable and tidies its texts.

@@ -76,7 +76,7 @@ func TestParseNamesLines(t *testing.T) {
 		"\nx = " + strings.Repeat("[", 1<<19): {"r.toml:2: tables or arrays are nested too deeply"},
 		"name = 3\n":                          {"r.toml:1: name must be a text"},
 		"name = \"x\"\nnmae = 1\n" + sample[strings.Index(sample, "[["):]:                                      {`r.toml:2: unknown key "nmae": did you mean "name"?`},
-		strings.Replace(sample, "weight = 2", "wieght = 2", 1):                                                 {`r.toml:17: criterion 2: unknown key "wieght": did you mean "weight"?`},
+		strings.Replace(sample, "weight = 2", "wieght = 2", 1):                                                 {`r.toml:17: unknown key "wieght": did you mean "weight"?`},
 		strings.Replace(sample, `id = "full"`, `id = "fu ll"`, 1):                                              {`r.toml:10: criterion "fu ll": the id must`},
 		strings.Replace(sample, `id = "clear"`, `id = " "`, 1):                                                 {"r.toml:5: criterion 1: id is missing or blank"},
 		strings.Replace(sample, "text = \"How full is the answer?\"\n", "", 1):                                 {`r.toml:9: criterion "full": text is missing or blank`},
