@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
 	urfave "github.com/urfave/cli/v2"
 
 	"cai/constitution"
@@ -18,6 +19,7 @@ import (
 	"cai/eval"
 	"cai/label"
 	"cai/store"
+	"cai/toml"
 )
 
 // readingFlags are the options of every command that reads labels.
@@ -201,13 +203,13 @@ func readWeights(file string, ps []constitution.Principle) (map[string]float64, 
 	if err != nil {
 		return nil, err
 	}
-	w := map[string]float64{}
-	if strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
-		err = json.Unmarshal(data, &w)
-	} else {
-		err = toml.Unmarshal(data, &w)
-	}
-	if err != nil {
+	w, places := map[string]float64{}, &toml.Places{}
+	if text := strings.TrimPrefix(string(data), "\ufeff"); !strings.HasPrefix(strings.TrimSpace(text), "{") {
+		var bad *toml.Error
+		if w, places, bad = tomlWeights(text); bad != nil {
+			return nil, fmt.Errorf("read %s:%d: %s", file, bad.Line, bad.Message)
+		}
+	} else if err := json.Unmarshal([]byte(text), &w); err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	known := map[string]bool{}
@@ -215,19 +217,42 @@ func readWeights(file string, ps []constitution.Principle) (map[string]float64, 
 		known[ps[i].ID] = true
 	}
 	var sum float64
-	for id, x := range w {
-		if !known[id] {
-			return nil, fmt.Errorf("read %s: no principle %q in the constitution", file, id)
+	for _, id := range slices.Sorted(maps.Keys(w)) {
+		at := file
+		if line := places.Keys[id]; line > 0 {
+			at = fmt.Sprintf("%s:%d", file, line)
 		}
-		if !(x >= 0) || math.IsInf(x, 1) {
-			return nil, fmt.Errorf("read %s: principle %q: weight %v is not a number from 0 up", file, id, x)
+		if x := w[id]; !known[id] {
+			return nil, fmt.Errorf("read %s: no principle %q in the constitution%s", at, id, constitution.DidYouMean(id, slices.Sorted(maps.Keys(known))))
+		} else if !(x >= 0) || math.IsInf(x, 1) {
+			return nil, fmt.Errorf("read %s: principle %q: weight %v is not a number from 0 up", at, id, x)
 		}
-		sum += x
+		sum += w[id]
 	}
 	if sum == 0 {
 		return nil, fmt.Errorf("read %s: no principle has a weight above 0", file)
 	}
 	return w, nil
+}
+
+// tomlWeights reads weights in TOML, one key a principle.
+func tomlWeights(text string) (map[string]float64, *toml.Places, *toml.Error) {
+	m, places, bad := toml.Decode(text, "")
+	if bad != nil {
+		return nil, nil, bad
+	}
+	w := map[string]float64{}
+	for _, id := range slices.Sorted(maps.Keys(m)) {
+		switch x := m[id].(type) {
+		case float64:
+			w[id] = x
+		case int64:
+			w[id] = float64(x)
+		default:
+			return nil, nil, &toml.Error{Line: places.Keys[id], Message: fmt.Sprintf("%q is not a number", id)}
+		}
+	}
+	return w, places, nil
 }
 
 // checkSource refuses a --source that the store has not seen.

@@ -115,7 +115,7 @@ func (l *linter) themes() {
 				continue
 			}
 			hint := "a second principle on the theme makes its labels steadier"
-			if m := didYouMean(t, slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == t })); m != "" {
+			if m := DidYouMean(t, slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == t })); m != "" {
 				hint = strings.TrimPrefix(m, ": ")
 			}
 			l.add(&ps[i], SeverityInfo, "lone-theme", fmt.Sprintf("only this principle has the tag %q", t), hint)

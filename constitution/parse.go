@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/BurntSushi/toml"
+	"cai/toml"
 )
 
 // Limits of a constitution file.
@@ -58,20 +58,12 @@ func Parse(name string, data []byte) (*Constitution, error) {
 	if !ok {
 		return nil, r.err()
 	}
-	r.places = scan(text)
-	if r.places.tooDeep > 0 {
-		r.add(r.places.tooDeep, "tables or arrays are nested too deeply for a constitution")
+	m, places, bad := toml.Decode(text, "principle")
+	if bad != nil {
+		r.add(bad.Line, "%s", bad.Message)
 		return nil, r.err()
 	}
-	var m map[string]any
-	if _, err := toml.Decode(text, &m); err != nil {
-		var pe toml.ParseError
-		if !errors.As(err, &pe) {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		r.syntax(text, pe)
-		return nil, r.err()
-	}
+	r.places = places
 	c := r.constitution(m)
 	if err := r.err(); err != nil {
 		return nil, err
@@ -82,7 +74,7 @@ func Parse(name string, data []byte) (*Constitution, error) {
 // reader gathers what is wrong with a file.
 type reader struct {
 	file   string
-	places places
+	places *toml.Places
 	errs   []*Error
 }
 
@@ -98,23 +90,6 @@ func (r *reader) err() error {
 		errs[i] = e
 	}
 	return errors.Join(errs...)
-}
-
-// syntax notes what the decoder says. It names the line after the fault where
-// a line end was the fault, and the file's end where a string is left open.
-func (r *reader) syntax(text string, pe toml.ParseError) {
-	line := pe.Position.Line
-	if start := pe.Position.Start; start >= 0 && start <= len(text) {
-		line = min(line, 1+strings.Count(text[:start], "\n"))
-	}
-	msg := strings.Join(strings.Fields(pe.Message), " ")
-	switch {
-	case r.places.open > 0 && strings.Contains(msg, "EOF"):
-		line, msg = r.places.open, "the string that begins here never ends"
-	case msg == "":
-		msg = strings.TrimPrefix(pe.Error(), "toml: ")
-	}
-	r.add(line, "not valid TOML: %s", msg)
 }
 
 // text gives the file as UTF-8 without a byte order mark and with \n at the

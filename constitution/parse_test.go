@@ -2,6 +2,7 @@ package constitution_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -181,10 +182,10 @@ func TestParseErrors(t *testing.T) {
 		},
 		"utf-16":         {"\xff\xfen\x00", []string{"1: the file is UTF-16; save it as UTF-8"}},
 		"NUL":            {"name = \"a\x00\"", []string{"1: not valid TOML: "}},
-		"deep":           {"\nx = " + strings.Repeat("[", 1<<20), []string{"2: tables or arrays are nested too deeply for a constitution"}},
-		"deep key":       {"\nx" + strings.Repeat(".x", 1<<20) + " = 1", []string{"2: tables or arrays are nested too deeply for a constitution"}},
-		"deep inline":    {"x = " + strings.Repeat("{a=", 1<<20), []string{"1: tables or arrays are nested too deeply for a constitution"}},
-		"deep header":    {"[" + strings.Repeat("a.", 1<<20) + "a]", []string{"1: tables or arrays are nested too deeply for a constitution"}},
+		"deep":           {"\nx = " + strings.Repeat("[", 1<<20), []string{"2: tables or arrays are nested too deeply"}},
+		"deep key":       {"\nx" + strings.Repeat(".x", 1<<20) + " = 1", []string{"2: tables or arrays are nested too deeply"}},
+		"deep inline":    {"x = " + strings.Repeat("{a=", 1<<20), []string{"1: tables or arrays are nested too deeply"}},
+		"deep header":    {"[" + strings.Repeat("a.", 1<<20) + "a]", []string{"1: tables or arrays are nested too deeply"}},
 		"huge":           {strings.Repeat("#", 4<<20+1), []string{"1: the file is larger than 4 MiB"}},
 		"too many":       {strings.Repeat("[[principle]]\n", 1001), []string{"1: there are 1001 principles; 1000 is the most"}},
 		"dotted in root": {"principle.id = \"x\"", []string{"1: principle must be [[principle]] tables, not a table"}},
@@ -225,6 +226,36 @@ func TestParseWeights(t *testing.T) {
 			t.Errorf("weight = %s: %v, want %q", in, err, want)
 		}
 	}
+}
+
+// A key in another case is another key, wherever it stands, and an error with its
+// line: it neither fills the place of the right one nor counts as one of its
+// tables.
+func TestParseKeysInAnotherCase(t *testing.T) {
+	top := []string{"name", "description", "principle"}
+	lines := strings.SplitAfter("name = \"n\"\n"+principle("a", "weight = 2\ntags = [\"x\"]")+principle("b", `check = "is it?"`), "\n")
+	rapid.Check(t, func(t *rapid.T) {
+		key := rapid.SampledFrom(append([]string{"id", "title", "critique", "revision", "compare", "check", "tags", "weight"}, top...)).Draw(t, "key")
+		other := []byte(key)
+		for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(key)-1), 1, len(key), rapid.ID[int]).Draw(t, "letters") {
+			other[i] = strings.ToUpper(key)[i]
+		}
+		where, text := []int{2, 3, 4, 8, 11, len(lines) - 1}, string(other)+" = \"x\"\n"
+		switch {
+		case key == "principle" && rapid.Bool().Draw(t, "table"):
+			header := rapid.SampledFrom([]string{"[[%s]]\n", "[%s]\n", "[[ \"%s\" ]]\n", "[['%s']]\n"}).Draw(t, "header")
+			where, text = []int{1, 9, len(lines) - 1}, strings.Replace(header, "%s", string(other), 1)
+		case slices.Contains(top, key):
+			where = []int{0, 1}
+		}
+		i := rapid.SampledFrom(where).Draw(t, "line")
+		in := strings.Join(slices.Insert(slices.Clone(lines), i, text), "")
+		_, err := constitution.Parse("p.toml", []byte(in))
+		want := fmt.Sprintf("unknown key %q: did you mean %q", other, key)
+		if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("p.toml:%d: ", i+1)) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Fatalf("%v, want line %d: %s\n%s", err, i+1, want, in)
+		}
+	})
 }
 
 // The problems come in the order of their lines.
@@ -347,6 +378,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(principle("a", `weight = 2`) + principle("b", `tags = ["x"]`)))
 	f.Add([]byte("principle = [{id=\"a\",title=\"t\",critique=\"\"\"c\n\"\"\",revision='r',compare='''c''', # x\n},]"))
 	f.Add([]byte("\ufeff[[principle]]\r\nid=\"\\u0061\"\r\n[principle.x]\r\n'a b'.\"c\" = {x=[{}]}"))
+	f.Add([]byte("[[principle]]\n[[principle]]\n[[principlE]]"))
+	f.Add([]byte("NAME = 'x'\n[Principle]\n[[principle]]\nid = 'a'\nID = 'b'"))
 	f.Add([]byte("\"principle\" = 1979-05-27T07:32:00Z\n[ principle . a ]\n[[a.b]]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := constitution.Parse("f.toml", data)

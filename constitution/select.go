@@ -60,9 +60,9 @@ func (c *Constitution) unknown(want, tag string, byTag bool) error {
 	case byTag && len(tags) == 0:
 		return fmt.Errorf("no principle has the tag %q: none has any tag", clip(tag))
 	case byTag:
-		return fmt.Errorf("no principle has the tag %q%s; there are %s", clip(tag), didYouMean(tag, tags), listed(tags))
+		return fmt.Errorf("no principle has the tag %q%s; there are %s", clip(tag), DidYouMean(tag, tags), listed(tags))
 	}
-	hint := didYouMean(want, ids)
+	hint := DidYouMean(want, ids)
 	if hint == "" && slices.Contains(tags, want) {
 		hint = fmt.Sprintf(": did you mean \"tag:%s\"?", want)
 	}
@@ -81,8 +81,8 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// didYouMean suggests the names that a misspelt one may have meant.
-func didYouMean(word string, names []string) string {
+// DidYouMean suggests the names that a misspelt one may have meant.
+func DidYouMean(word string, names []string) string {
 	found := near(word, names)
 	if len(found) == 0 {
 		return ""

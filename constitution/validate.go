@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"cai/toml"
 )
 
 var (
@@ -20,7 +22,7 @@ var (
 func (r *reader) constitution(m map[string]any) *Constitution {
 	c := &Constitution{File: r.file}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		line := r.places.keys[key]
+		line := r.places.Keys[key]
 		switch key {
 		case "name":
 			c.Name = r.string(line, key, m[key], maxTitle)
@@ -31,62 +33,31 @@ func (r *reader) constitution(m map[string]any) *Constitution {
 			c.Description = r.string(line, key, m[key], maxText)
 		case "principle":
 		default:
-			r.add(line, "unknown key %q%s", key, didYouMean(key, topKeys))
+			r.add(line, "unknown key %q%s", key, DidYouMean(key, topKeys))
 		}
 	}
-	items, ok := tables(m["principle"])
+	items, ok := toml.Tables(m["principle"])
 	switch {
 	case !ok:
-		r.add(r.places.keys["principle"], "principle must be [[principle]] tables, not %s", typeName(m["principle"]))
+		r.add(r.places.Keys["principle"], "principle must be [[principle]] tables, not %s", typeName(m["principle"]))
 	case len(items) == 0:
-		r.add(max(1, r.places.keys["principle"]), "there is no [[principle]] in the file")
+		r.add(max(1, r.places.Keys["principle"]), "there is no [[principle]] in the file")
 	case len(items) > maxPrinciples:
-		r.add(r.places.keys["principle"], "there are %d principles; %d is the most", len(items), maxPrinciples)
+		r.add(r.places.Keys["principle"], "there are %d principles; %d is the most", len(items), maxPrinciples)
 	default:
 		for i, item := range items {
-			pl := place{line: r.places.keys["principle"]}
-			if i < len(r.places.principles) {
-				pl = r.places.principles[i]
-			}
-			c.Principles = append(c.Principles, r.principle(i, pl, item))
+			c.Principles = append(c.Principles, r.principle(i, r.places.Table(i), item))
 		}
 		r.duplicates(c.Principles)
 	}
 	return c
 }
 
-// tables gives the tables of an array, however it was written.
-func tables(v any) ([]map[string]any, bool) {
-	switch v := v.(type) {
-	case nil:
-		return nil, true
-	case []map[string]any:
-		return v, true
-	case []any:
-		out := make([]map[string]any, len(v))
-		for i := range v {
-			m, ok := v[i].(map[string]any)
-			if !ok {
-				return nil, false
-			}
-			out[i] = m
-		}
-		return out, true
-	}
-	return nil, false
-}
-
-func (r *reader) principle(i int, pl place, m map[string]any) Principle {
-	p := Principle{Weight: 1, Line: pl.line}
+func (r *reader) principle(i int, pl toml.Place, m map[string]any) Principle {
+	p := Principle{Weight: 1, Line: pl.Line}
 	who := fmt.Sprintf("principle %d", i+1)
 	if id, ok := m["id"].(string); ok && strings.TrimSpace(id) != "" {
 		who = fmt.Sprintf("principle %q", clip(id))
-	}
-	lineOf := func(key string) int {
-		if l := pl.keys[key]; l > 0 {
-			return l
-		}
-		return pl.line
 	}
 	texts := map[string]*string{
 		"id": &p.ID, "title": &p.Title, "critique": &p.Critique, "revision": &p.Revision, "compare": &p.Compare, "check": &p.Check,
@@ -98,7 +69,7 @@ func (r *reader) principle(i int, pl place, m map[string]any) Principle {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		line, v := lineOf(key), m[key]
+		line, v := pl.LineOf(key), m[key]
 		switch key {
 		case "tags":
 			p.Tags = r.tags(line, who, v)
@@ -125,13 +96,13 @@ func (r *reader) principle(i int, pl place, m map[string]any) Principle {
 			}
 			*texts[key] = s
 		default:
-			r.add(line, "%s: unknown key %q%s", who, key, didYouMean(key, principleKeys))
+			r.add(line, "%s: unknown key %q%s", who, key, DidYouMean(key, principleKeys))
 			// A misspelt key is one problem and not two.
 			missing = slices.DeleteFunc(missing, func(k string) bool { return slices.Contains(near(key, principleKeys), k) })
 		}
 	}
 	if len(missing) > 0 {
-		r.add(pl.line, "%s: missing %s", who, strings.Join(missing, ", "))
+		r.add(pl.Line, "%s: missing %s", who, strings.Join(missing, ", "))
 	}
 	return p
 }
@@ -205,10 +176,7 @@ func (r *reader) duplicates(ps []Principle) {
 	ids, texts := map[string]int{}, map[[16]byte]int{}
 	for i := range ps {
 		p := &ps[i]
-		line := p.Line
-		if i < len(r.places.principles) && r.places.principles[i].keys["id"] > 0 {
-			line = r.places.principles[i].keys["id"]
-		}
+		line := r.places.Table(i).LineOf("id")
 		if first, ok := ids[p.ID]; ok && p.ID != "" {
 			r.add(line, "the id %q stands twice; first in line %d", clip(p.ID), ps[first].Line)
 			continue

@@ -128,9 +128,8 @@ func TestEmbedFaultsAreTyped(t *testing.T) {
 		{fakeollama.FaultNaN, llm.KindOffFormat, 1, false},
 	} {
 		t.Run(string(tc.fault), func(t *testing.T) {
-			t.Parallel()
-			protocols(t, func(t *testing.T, v1 bool) {
-				c, fake, _ := start(t, fakeollama.Options{Fault: fakeollama.Always(tc.fault)}, embedder, v1)
+			timeless(t, func(t *testing.T, v1 bool) {
+				c, fake := startTimeless(t, fakeollama.Options{Fault: fakeollama.Always(tc.fault)}, embedder, v1)
 				_, err := c.Embed(t.Context(), someTexts(3))
 				if llm.KindOf(err) != tc.kind || llm.Fatal(err) != tc.fatal || !strings.Contains(fmt.Sprint(err), "embedder") {
 					t.Errorf("got %q, fatal %v: %v", llm.KindOf(err), llm.Fatal(err), err)
@@ -149,9 +148,8 @@ func TestEmbedTransientFaultsAreRetried(t *testing.T) {
 		fakeollama.FaultRunner, fakeollama.FaultStall, fakeollama.FaultSilent,
 	} {
 		t.Run(string(f), func(t *testing.T) {
-			t.Parallel()
-			protocols(t, func(t *testing.T, v1 bool) {
-				c, fake, _ := start(t, fakeollama.Options{Fault: fakeollama.During(f, 1, 2)},
+			timeless(t, func(t *testing.T, v1 bool) {
+				c, fake := startTimeless(t, fakeollama.Options{Fault: fakeollama.During(f, 1, 2)},
 					llm.Config{Model: "embedder", First: 300 * time.Millisecond, Stall: 300 * time.Millisecond}, v1)
 				got, err := c.Embed(t.Context(), someTexts(3))
 				if err != nil || len(got) != 3 || fake.Calls() != 3 {
@@ -235,8 +233,18 @@ func TestEmbedTooLong(t *testing.T) {
 func TestEmbedOnSeveralHosts(t *testing.T) {
 	var fakes []*fakeollama.Server
 	hosts := []string{"http://127.0.0.1:1"}
-	for range 2 {
-		f := fakeollama.New(fakeollama.Options{Latency: 20 * time.Millisecond})
+	meet := make(chan struct{})
+	for k := range 2 {
+		f := fakeollama.New(fakeollama.Options{Fault: func(r fakeollama.Request) fakeollama.Fault {
+			switch { // each waits with its first two answers until the other is asked, too
+			case r.Number > 2:
+			case k == 0:
+				meet <- struct{}{}
+			default:
+				<-meet
+			}
+			return fakeollama.FaultNone
+		}})
 		ts := httptest.NewServer(f)
 		t.Cleanup(ts.Close)
 		fakes, hosts = append(fakes, f), append(hosts, ts.URL)
@@ -341,4 +349,14 @@ func TestRealEmbeddings(t *testing.T) {
 	if err != nil || cosine(same[0], got[0]) < 0.999 {
 		t.Errorf("by OpenAI's protocol: %v", err)
 	}
+}
+
+// A connection that is reset, which only a socket can be.
+func TestEmbedAfterAReset(t *testing.T) {
+	protocols(t, func(t *testing.T, v1 bool) {
+		c, fake, _ := start(t, fakeollama.Options{Fault: fakeollama.During(fakeollama.FaultReset, 1, 1)}, embedder, v1)
+		if got, err := c.Embed(t.Context(), someTexts(3)); err != nil || len(got) != 3 || fake.Calls() != 2 {
+			t.Errorf("%d embeddings, %d calls: %v", len(got), fake.Calls(), err)
+		}
+	})
 }

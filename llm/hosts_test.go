@@ -13,9 +13,8 @@ import (
 func TestDeadlinesLearn(t *testing.T) {
 	for _, f := range []fakeollama.Fault{fakeollama.FaultSilent, fakeollama.FaultStall} {
 		t.Run(string(f), func(t *testing.T) {
-			t.Parallel()
-			protocols(t, func(t *testing.T, v1 bool) {
-				c, fake, _ := start(t, fakeollama.Options{Fault: fakeollama.During(f, 41, 41)},
+			timeless(t, func(t *testing.T, v1 bool) {
+				c, fake := startTimeless(t, fakeollama.Options{Fault: fakeollama.During(f, 41, 41)},
 					llm.Config{First: time.Hour, Stall: time.Hour, Least: 100 * time.Millisecond}, v1)
 				for range 41 {
 					if _, err := c.Chat(t.Context(), ask("Tell me about gardens.")); err != nil {

@@ -2,7 +2,9 @@ package rm_test
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,64 +68,61 @@ func checkSums(t *rapid.T, x *rm.Explanation) {
 }
 
 func TestContributionsSumUpToScoreAndMargin(t *testing.T) {
-	pairs := makePairs(21, 160)
-	for name, o := range forms() {
-		t.Run(name, func(t *testing.T) {
-			m, _ := mustTrain(t, pairs, o)
-			rapid.Check(t, func(t *rapid.T) {
-				ctx := context.Background()
-				p := &dataset.Pair{
-					Prompt: dataset.Prompt(someText(t, "prompt")),
-					First:  dataset.Response{Text: someText(t, "first")}, Second: dataset.Response{Text: someText(t, "second")},
-				}
-				x, err := m.ExplainPair(ctx, p)
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkSums(t, x)
-				z, first, second, err := m.Margin(ctx, p)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if x.Total != z || x.Scores[0] != first || x.Scores[1] != second {
-					t.Errorf("explained %v of %v, the margin is %v of %v and %v", x.Total, x.Scores, z, first, second)
-				}
-				one, err := m.Explain(ctx, rm.Item{Prompt: p.Prompt, Reply: p.First.Text})
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkSums(t, one)
-				// Alone: beside another reply a source may know more of the prompt.
-				alone, err := m.Score(ctx, p.Prompt, p.First.Text)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if one.Total != alone.Mean {
-					t.Errorf("explained %v, the score is %v", one.Total, alone.Mean)
-				}
+	names := slices.Sorted(maps.Keys(trainings()))
+	rapid.Check(t, func(rt *rapid.T) {
+		m := trained(t, rapid.SampledFrom(names).Draw(rt, "form")).m
+		t := rt
+		ctx := context.Background()
+		p := &dataset.Pair{
+			Prompt: dataset.Prompt(someText(t, "prompt")),
+			First:  dataset.Response{Text: someText(t, "first")}, Second: dataset.Response{Text: someText(t, "second")},
+		}
+		x, err := m.ExplainPair(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSums(t, x)
+		z, first, second, err := m.Margin(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Total != z || x.Scores[0] != first || x.Scores[1] != second {
+			t.Errorf("explained %v of %v, the margin is %v of %v and %v", x.Total, x.Scores, z, first, second)
+		}
+		one, err := m.Explain(ctx, rm.Item{Prompt: p.Prompt, Reply: p.First.Text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSums(t, one)
+		// Alone: beside another reply a source may know more of the prompt.
+		alone, err := m.Score(ctx, p.Prompt, p.First.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one.Total != alone.Mean {
+			t.Errorf("explained %v, the score is %v", one.Total, alone.Mean)
+		}
 
-				if w, _, _, err := m.Margin(ctx, mirror(p)); err != nil || w != -z {
-					t.Fatalf("margin %v, of the mirrored pair %v, %v", z, w, err)
-				}
-				back, err := m.ExplainPair(ctx, mirror(p))
-				if err != nil {
-					t.Fatal(err)
-				}
-				parts := map[string]float64{}
-				for _, f := range x.Features {
-					parts[f.Group+f.Name] += f.Contribution
-				}
-				for _, f := range back.Features {
-					parts[f.Group+f.Name] += f.Contribution
-				}
-				for name, d := range parts {
-					if math.Abs(d) > 1e-6 {
-						t.Errorf("%s gives %v more one way round than the other", name, d)
-					}
-				}
-			})
-		})
-	}
+		if w, _, _, err := m.Margin(ctx, mirror(p)); err != nil || w != -z {
+			t.Fatalf("margin %v, of the mirrored pair %v, %v", z, w, err)
+		}
+		back, err := m.ExplainPair(ctx, mirror(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := map[string]float64{}
+		for _, f := range x.Features {
+			parts[f.Group+f.Name] += f.Contribution
+		}
+		for _, f := range back.Features {
+			parts[f.Group+f.Name] += f.Contribution
+		}
+		for name, d := range parts {
+			if math.Abs(d) > 1e-6 {
+				t.Errorf("%s gives %v more one way round than the other", name, d)
+			}
+		}
+	})
 }
 
 func TestSwappedPairHasTheSameWords(t *testing.T) {
@@ -151,11 +150,7 @@ func TestSwappedPairHasTheSameWords(t *testing.T) {
 
 func TestExplanationNamesWhatTheModelLearned(t *testing.T) {
 	for _, name := range []string{"linear", "all features", "mlp", "stack"} {
-		m, _ := mustTrain(t, makePairs(24, 400), forms()[name])
-		if err := m.Bind(forms()[name].Sources...); err != nil {
-			t.Fatal(err)
-		}
-		x, err := m.Explain(context.Background(), rm.Item{
+		x, err := trained(t, name).m.Explain(context.Background(), rm.Item{
 			Prompt: dataset.Prompt("Tell me story 1 about birds."),
 			Reply:  "A river tells of honest paths. Many stones, rude words.",
 		})

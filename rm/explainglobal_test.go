@@ -11,14 +11,10 @@ import (
 
 func TestOverviewNamesWhatTheHeadsLookAt(t *testing.T) {
 	ctx := context.Background()
-	pairs := makePairs(41, 400)
 	for _, name := range []string{"linear", "all features", "mlp, sources", "ensemble", "stack", "principles"} {
-		o := forms()[name]
-		m, _ := mustTrain(t, pairs, o)
-		if err := m.Bind(o.Sources...); err != nil {
-			t.Fatal(err)
-		}
-		b, err := m.Background(ctx, seq(pairs), o)
+		f := trained(t, name)
+		o, m := f.o, f.m
+		b, err := m.Background(ctx, seq(formPairs), o)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

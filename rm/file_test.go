@@ -77,7 +77,11 @@ func TestLoadRefusesAnyDamage(t *testing.T) {
 	if _, err := parse(b); err != nil {
 		t.Fatal(err)
 	}
-	for n := range len(b) {
+	step := 1
+	if testing.Short() {
+		step = 97
+	}
+	for n := 0; n < len(b); n += step {
 		if _, err := parse(b[:n]); err == nil {
 			t.Fatalf("cut to %d of %d bytes: no error", n, len(b))
 		}
@@ -87,7 +91,7 @@ func TestLoadRefusesAnyDamage(t *testing.T) {
 	}
 	// A changed byte is found, but for one that turns a space of the header
 	// into other white space.
-	for i := range b {
+	for i := 0; i < len(b); i += step {
 		c := bytes.Clone(b)
 		c[i] ^= 0x41
 		if _, err := parse(c); err == nil {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +61,45 @@ func forms() map[string]rm.Options {
 	}
 }
 
+// formPairs are what [trained] trains its models of.
+var formPairs = makePairs(5, 400)
+
+type trainedForm struct {
+	o  rm.Options
+	m  *rm.Model
+	tr *rm.Training
+}
+
+// trainings train each form once for all tests that look at models of it.
+var trainings = sync.OnceValue(func() map[string]func() (trainedForm, error) {
+	out := map[string]func() (trainedForm, error){}
+	for name, o := range forms() {
+		o.Dim, o.Holdout = 1<<14, 0.2
+		if o.Head == rm.HeadAuto && testing.Short() {
+			continue // it trains the others, which are here
+		}
+		out[name] = sync.OnceValues(func() (trainedForm, error) {
+			m, tr, err := rm.Train(context.Background(), seq(formPairs), o)
+			if err == nil {
+				err = m.Bind(o.Sources...)
+			}
+			return trainedForm{o, m, tr}, err
+		})
+	}
+	return out
+})
+
+// trained gives the model of a form, with its options and what training says of it.
+// It is shared: no test may change it.
+func trained(t testing.TB, form string) trainedForm {
+	t.Helper()
+	f, err := trainings()[form]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // letters is a source: shares of a few letters in prompt and reply, as an
 // embedding might give them. It does not know replies that start with "?".
 type letters struct {
@@ -96,11 +136,10 @@ func (l letters) Vectors(_ context.Context, items []rm.Item) ([]rm.Vector, error
 }
 
 func TestEveryFormLearnsAndIsKeptBitForBit(t *testing.T) {
-	pairs := makePairs(5, 400)
-	for name, o := range forms() {
+	for name := range trainings() {
 		t.Run(name, func(t *testing.T) {
-			o.Holdout = 0.2
-			m, tr := mustTrain(t, pairs, o)
+			f := trained(t, name)
+			m, tr := f.m, f.tr
 			right := 0.0
 			for _, s := range tr.Holdout {
 				if (s.First.Mean > s.Second.Mean) == (s.Pair.P == 1) {
@@ -121,13 +160,13 @@ func TestEveryFormLearnsAndIsKeptBitForBit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := back.Bind(o.Sources...); err != nil {
+			if err := back.Bind(f.o.Sources...); err != nil {
 				t.Fatal(err)
 			}
 			if got, want := back.Members(), m.Members(); !slices.Equal(got, want) {
 				t.Errorf("members %v after loading, %v before", got, want)
 			}
-			for _, p := range pairs[:20] {
+			for _, p := range formPairs[:20] {
 				for _, text := range []string{p.First.Text, "", "Ünbekannt 中文 words.", "? not known to the source"} {
 					if x, y := score(t, m, p.Prompt, text), score(t, back, p.Prompt, text); x != y {
 						t.Fatalf("score of %q is %v before saving, %v after", text, x, y)
@@ -143,7 +182,7 @@ func TestEveryFormLearnsAndIsKeptBitForBit(t *testing.T) {
 }
 
 func TestFormsDoNotHangOnProcessorsOrOrder(t *testing.T) {
-	pairs := makePairs(6, 200)
+	pairs := makePairs(6, 100)
 	back := slices.Clone(pairs)
 	slices.Reverse(back)
 	for i := range back {
@@ -166,8 +205,11 @@ func TestFormsDoNotHangOnProcessorsOrOrder(t *testing.T) {
 }
 
 func TestTableScoresAsTheModelDoes(t *testing.T) {
-	pairs := makePairs(7, 200)
+	pairs := makePairs(7, 80)
 	for name, o := range forms() {
+		if o.Head == rm.HeadAuto {
+			continue // its model is of one of the others
+		}
 		o.Dim = 1 << 14
 		table, err := rm.NewTable(context.Background(), seq(pairs), o)
 		if err != nil {
@@ -249,8 +291,10 @@ func TestPrinciplesNeedVotes(t *testing.T) {
 }
 
 func TestAutoSaysWhatItTried(t *testing.T) {
-	pairs := makePairs(10, 300)
-	_, tr := mustTrain(t, pairs, forms()["auto of a list"])
+	if testing.Short() {
+		t.Skip("trains every form on parts of the pairs")
+	}
+	tr := trained(t, "auto of a list").tr
 	var heads []string
 	for _, c := range tr.Tried {
 		heads = append(heads, c.Head)
@@ -263,7 +307,7 @@ func TestAutoSaysWhatItTried(t *testing.T) {
 	}
 	o := forms()["auto"]
 	o.Budget = time.Nanosecond
-	m, tr := mustTrain(t, pairs, o)
+	m, tr := mustTrain(t, makePairs(10, 100), o)
 	if len(tr.Tried) != 3 || tr.Tried[0].Error != "" || tr.Tried[1].Error == "" || m.Metadata.Head != rm.HeadLinear {
 		t.Errorf("without time: %s of %+v", m.Metadata.Head, tr.Tried)
 	}

@@ -134,14 +134,10 @@ func TestTemperature(t *testing.T) {
 		draw := rapid.SliceOfN(rapid.Float64Range(-6, 6), n, n).Draw(t, "z")
 		want := rapid.Float64Range(0.3, 3).Draw(t, "t")
 		draw[0] = 1
-		var z, p []float64
-		for range 10_000 {
-			for _, v := range draw {
-				z, p = append(z, v), append(p, sigmoid(v/want))
-			}
-		}
-		// Labels that are what a temperature says are told best by that one.
-		if got, _ := temperature(z, p); math.Abs(got-want) > 0.05*want {
+		// Labels that are what a temperature says are told best by that one; as many
+		// of them as leave no say to the prior.
+		got, _ := temperatureOf(draw, func(i int, z float64) float64 { return 10_000 * crossEntropy(z, sigmoid(draw[i]/want)) })
+		if math.Abs(got-want) > 0.05*want {
 			t.Fatalf("temperature %v, labels made with %v", got, want)
 		}
 	})

@@ -33,7 +33,7 @@ func asBytes(t *testing.T, m *rm.Model) []byte {
 // What goes to disk is streamed from there to the same model, bit for bit, with
 // the same figures, and nothing is left of it.
 func TestFeaturesOnDiskMakeTheSameModel(t *testing.T) {
-	pairs := makePairs(11, 600)
+	pairs := makePairs(11, 240)
 	for i := range 20 { // duplicates, some of them in the holdout
 		p := *pairs[i]
 		p.Source = dataset.Source{File: "again", Line: i + 1, Extra: dataset.Object{{Key: "by", Value: []byte(`"x"`)}}}
@@ -60,7 +60,7 @@ func TestFeaturesOnDiskMakeTheSameModel(t *testing.T) {
 			m, tr := mustTrain(t, pairs, o)
 			want := asBytes(t, m)
 			o.TempDir = t.TempDir()
-			for _, memory := range []int64{1, 400_000} { // from the first pair on; somewhere on the way
+			for _, memory := range []int64{1, 160_000} { // from the first pair on; somewhere on the way
 				o.Memory = memory
 				m, got := mustTrain(t, pairs, o)
 				if !bytes.Equal(asBytes(t, m), want) {

@@ -1,11 +1,11 @@
 package rubric
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -13,7 +13,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/BurntSushi/toml"
+	"cai/constitution"
+	"cai/toml"
 )
 
 // Limits of a rubric file.
@@ -106,7 +107,7 @@ func validPrefix(s string) int {
 type parser struct {
 	file   string
 	top    map[string]int
-	places []place
+	places []toml.Place
 	errs   []*Error
 }
 
@@ -124,89 +125,105 @@ func (p *parser) err() error {
 }
 
 // place gives where the i-th criterion stands.
-func (p *parser) place(i int) place {
+func (p *parser) place(i int) toml.Place {
 	if i < len(p.places) {
 		return p.places[i]
 	}
-	return place{line: max(1, p.top["criteria"])}
+	return toml.Place{Line: 1}
 }
 
+// toml makes a rubric of a TOML file and notes what is wrong with its keys and the
+// types of their values.
 func (p *parser) toml(text string, r *Rubric) {
-	p.top, p.places = scan(text)
-	md, err := toml.Decode(text, r)
-	if err != nil {
-		line, msg := 1, strings.TrimPrefix(err.Error(), "toml: ")
-		var pe toml.ParseError
-		if !errors.As(err, &pe) && p.types(text) {
-			return
-		}
-		if pe.Position.Line > 0 {
-			line, msg = pe.Position.Line, cmp.Or(pe.Message, msg)
-		}
-		p.add(line, "not a rubric in TOML: %s", strings.Join(strings.Fields(msg), " "))
+	m, places, bad := toml.Decode(text, "criteria")
+	if bad != nil {
+		p.add(bad.Line, "%s", bad.Message)
 		return
 	}
-	for _, key := range md.Undecoded() {
-		p.unknown(key)
-	}
-	// What the file does not say has a default that is not 0.
-	var raw struct {
-		Criteria []map[string]any `toml:"criteria"`
-	}
-	if _, err := toml.Decode(text, &raw); err != nil {
-		p.add(1, "not a rubric in TOML: %v", err)
-		return
-	}
-	for i := range r.Criteria {
-		if _, ok := raw.Criteria[i]["weight"]; !ok {
-			r.Criteria[i].Weight = 1
-		}
-		if _, ok := raw.Criteria[i]["threshold"]; !ok {
-			r.Criteria[i].Threshold = 0.5
-		} else if !r.Criteria[i].Veto {
-			p.add(p.place(i).lineOf("threshold"), "criterion %q: a threshold without veto = true does nothing", clip(r.Criteria[i].ID))
+	p.top = places.Keys
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		switch v := m[key]; key {
+		case "name":
+			r.Name = value[string](p, p.top[key], key, "a text", v)
+		case "description":
+			r.Description = value[string](p, p.top[key], key, "a text", v)
+		case "criteria":
+		default:
+			p.unknown(p.top[key], key, "a rubric", topKeys)
 		}
 	}
-}
-
-// types notes values of the wrong type, whose line the decoder does not know; it
-// tells whether there are any.
-func (p *parser) types(text string) bool {
-	var raw map[string]any
-	if _, err := toml.Decode(text, &raw); err != nil {
-		return false
-	}
-	is := func(v any, kind string) bool {
-		switch v := v.(type) {
-		case string:
-			return kind == "a text"
-		case int64, float64:
-			return kind == "a number"
-		case bool:
-			return kind == "true or false"
-		case []any:
-			return kind == "a list of texts" && !slices.ContainsFunc(v, func(e any) bool { _, ok := e.(string); return !ok })
-		}
-		return false
-	}
-	for _, key := range []string{"name", "description"} {
-		if v, ok := raw[key]; ok && !is(v, "a text") {
-			p.add(p.top[key], "%s must be a text", key)
-		}
-	}
-	list, ok := raw["criteria"].([]map[string]any)
-	if raw["criteria"] != nil && !ok {
+	tables, ok := toml.Tables(m["criteria"])
+	if !ok {
 		p.add(p.top["criteria"], "criteria must be [[criteria]] tables")
 	}
-	for i, m := range list {
-		for j, kind := range []string{"a text", "a text", "a text", "a list of texts", "a number", "true or false", "a number", "a text", "true or false"} {
-			key := criterionKeys[j]
-			if v, ok := m[key]; ok && !is(v, kind) {
-				p.add(p.place(i).lineOf(key), "criterion %d: %s must be %s", i+1, key, kind)
-			}
+	for i, m := range tables {
+		p.places = append(p.places, places.Table(i))
+		r.Criteria = append(r.Criteria, p.decode(i, m))
+	}
+}
+
+// decode makes the i-th criterion of its table. What the table does not say has a
+// default that is not 0.
+func (p *parser) decode(i int, m map[string]any) Criterion {
+	c := Criterion{Weight: 1, Threshold: 0.5}
+	texts := map[string]*string{"id": &c.ID, "title": &c.Title, "text": &c.Text, "applies_when": &c.AppliesWhen}
+	who := fmt.Sprintf("criterion %d: ", i+1)
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		line, what, v := p.place(i).LineOf(key), who+key, m[key]
+		switch key {
+		case "id", "title", "text", "applies_when":
+			*texts[key] = value[string](p, line, what, "a text", v)
+		case "levels":
+			c.Levels = p.texts(line, what, v)
+		case "weight":
+			c.Weight = p.number(line, what, v)
+		case "threshold":
+			c.Threshold = p.number(line, what, v)
+		case "veto":
+			c.Veto = value[bool](p, line, what, "true or false", v)
+		case "reference":
+			c.Reference = value[bool](p, line, what, "true or false", v)
+		default:
+			p.unknown(line, key, "a criterion", criterionKeys)
 		}
 	}
-	return len(p.errs) > 0
+	_, wrong := m["veto"]
+	if _, ok := m["veto"].(bool); ok {
+		wrong = false
+	}
+	if _, ok := m["threshold"]; ok && !c.Veto && !wrong {
+		p.add(p.place(i).LineOf("threshold"), "criterion %q: a threshold without veto = true does nothing", clip(c.ID))
+	}
+	return c
+}
+
+// value gives a value of the type that is wanted, or notes that it is none.
+func value[T any](p *parser, line int, what, kind string, v any) T {
+	x, ok := v.(T)
+	if !ok {
+		p.add(line, "%s must be %s", what, kind)
+	}
+	return x
+}
+
+func (p *parser) texts(line int, what string, v any) []string {
+	list, ok := v.([]any)
+	out := make([]string, len(list))
+	for i := range list {
+		s, text := list[i].(string)
+		out[i], ok = s, ok && text
+	}
+	if !ok {
+		p.add(line, "%s must be a list of texts", what)
+	}
+	return out
+}
+
+func (p *parser) number(line int, what string, v any) float64 {
+	if n, ok := v.(int64); ok {
+		return float64(n)
+	}
+	return value[float64](p, line, what, "a number", v)
 }
 
 var (
@@ -214,27 +231,13 @@ var (
 	criterionKeys = []string{"id", "title", "text", "levels", "weight", "veto", "threshold", "applies_when", "reference"}
 )
 
-// unknown notes a key that no rubric has, in each criterion that has it.
-func (p *parser) unknown(key toml.Key) {
-	if key[0] != "criteria" || len(key) == 1 {
-		p.add(p.top[key[0]], "unknown key %q; a rubric has %s", key[0], strings.Join(topKeys, ", "))
-		return
+// unknown notes a key that nothing has.
+func (p *parser) unknown(line int, key, what string, known []string) {
+	hint := constitution.DidYouMean(key, known)
+	if hint == "" {
+		hint = fmt.Sprintf("; %s has %s", what, strings.Join(known, ", "))
 	}
-	if len(key) > 2 {
-		return // within a table that is unknown itself
-	}
-	found := false
-	for _, pl := range p.places {
-		if l := pl.keys[key[1]]; l > 0 {
-			found = true
-			if !slices.ContainsFunc(p.errs, func(e *Error) bool { return e.Line == l }) {
-				p.add(l, "unknown key %q; a criterion has %s", key[1], strings.Join(criterionKeys, ", "))
-			}
-		}
-	}
-	if !found {
-		p.add(p.top["criteria"], "unknown key %q; a criterion has %s", key[1], strings.Join(criterionKeys, ", "))
-	}
+	p.add(line, "unknown key %q%s", clip(key), hint)
 }
 
 // check notes what makes a rubric unusable and tidies its texts.
@@ -254,29 +257,29 @@ func (p *parser) check(r *Rubric) {
 
 func (p *parser) criterion(c *Criterion, i int) {
 	pl := p.place(i)
-	c.Line = pl.line
+	c.Line = pl.Line
 	who := fmt.Sprintf("criterion %d", i+1)
 	if strings.TrimSpace(c.ID) != "" {
 		who = fmt.Sprintf("criterion %q", clip(c.ID))
 	}
-	p.text(pl.lineOf("id"), who+": id", &c.ID, true)
-	p.text(pl.lineOf("title"), who+": title", &c.Title, false)
-	p.text(pl.lineOf("text"), who+": text", &c.Text, true)
-	p.text(pl.lineOf("applies_when"), who+": applies_when", &c.AppliesWhen, false)
+	p.text(pl.LineOf("id"), who+": id", &c.ID, true)
+	p.text(pl.LineOf("title"), who+": title", &c.Title, false)
+	p.text(pl.LineOf("text"), who+": text", &c.Text, true)
+	p.text(pl.LineOf("applies_when"), who+": applies_when", &c.AppliesWhen, false)
 	if bad := badID(c.ID); c.ID != "" && bad != "" {
-		p.add(pl.lineOf("id"), "%s: the id %s", who, bad)
+		p.add(pl.LineOf("id"), "%s: the id %s", who, bad)
 	}
 	if n := len(c.Levels); n == 1 || n > MaxLevels {
-		p.add(pl.lineOf("levels"), "%s: a scale has %d to %d levels, not %d; leave levels out for a yes-or-no question", who, minLevels, MaxLevels, n)
+		p.add(pl.LineOf("levels"), "%s: a scale has %d to %d levels, not %d; leave levels out for a yes-or-no question", who, minLevels, MaxLevels, n)
 	}
 	for j := range c.Levels {
-		p.text(pl.lineOf("levels"), fmt.Sprintf("%s: level %d", who, j+1), &c.Levels[j], true)
+		p.text(pl.LineOf("levels"), fmt.Sprintf("%s: level %d", who, j+1), &c.Levels[j], true)
 	}
 	if w := c.Weight; math.IsNaN(w) || math.Abs(w) > maxWeight {
-		p.add(pl.lineOf("weight"), "%s: the weight %v is not a number from %d to %d", who, w, -maxWeight, maxWeight)
+		p.add(pl.LineOf("weight"), "%s: the weight %v is not a number from %d to %d", who, w, -maxWeight, maxWeight)
 	}
 	if t := c.Threshold; !(t >= 0 && t <= 1) {
-		p.add(pl.lineOf("threshold"), "%s: the threshold %v is not from 0 to 1", who, t)
+		p.add(pl.LineOf("threshold"), "%s: the threshold %v is not from 0 to 1", who, t)
 	}
 }
 

@@ -1,7 +1,9 @@
 package rubric_test
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,10 +72,11 @@ func TestParse(t *testing.T) {
 // Each problem is named with the line that it stands in.
 func TestParseNamesLines(t *testing.T) {
 	for text, want := range map[string][]string{
-		"":           {"r.toml:1: there is no [[criteria]]"},
-		"name = 3\n": {"r.toml:1: name must be a text"},
-		"name = \"x\"\nnmae = 1\n" + sample[strings.Index(sample, "[["):]:                                      {`r.toml:2: unknown key "nmae"`},
-		strings.Replace(sample, "weight = 2", "wieght = 2", 1):                                                 {`r.toml:17: unknown key "wieght"`},
+		"":                                    {"r.toml:1: there is no [[criteria]]"},
+		"\nx = " + strings.Repeat("[", 1<<19): {"r.toml:2: tables or arrays are nested too deeply"},
+		"name = 3\n":                          {"r.toml:1: name must be a text"},
+		"name = \"x\"\nnmae = 1\n" + sample[strings.Index(sample, "[["):]:                                      {`r.toml:2: unknown key "nmae": did you mean "name"?`},
+		strings.Replace(sample, "weight = 2", "wieght = 2", 1):                                                 {`r.toml:17: unknown key "wieght": did you mean "weight"?`},
 		strings.Replace(sample, `id = "full"`, `id = "fu ll"`, 1):                                              {`r.toml:10: criterion "fu ll": the id must`},
 		strings.Replace(sample, `id = "clear"`, `id = " "`, 1):                                                 {"r.toml:5: criterion 1: id is missing or blank"},
 		strings.Replace(sample, "text = \"How full is the answer?\"\n", "", 1):                                 {`r.toml:9: criterion "full": text is missing or blank`},
@@ -103,6 +106,54 @@ func TestParseNamesLines(t *testing.T) {
 			if !strings.HasPrefix(lines[i], want[i]) {
 				t.Errorf("%q, want %q", lines[i], want[i])
 			}
+		}
+	}
+}
+
+// A key in another case is another key, wherever it stands, and an error with its
+// line: it neither fills the place of the right one nor counts as one of its
+// tables. (Two [[criteria]] and a [[criteriA]] made an index out of range.)
+func TestParseKeysInAnotherCase(t *testing.T) {
+	top := []string{"name", "description", "criteria"}
+	lines := strings.SplitAfter(sample, "\n")
+	rapid.Check(t, func(t *rapid.T) {
+		key := rapid.SampledFrom(append([]string{"id", "title", "text", "levels", "weight", "veto", "threshold", "applies_when", "reference"}, top...)).Draw(t, "key")
+		other := []byte(key)
+		for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(key)-1), 2, len(key), rapid.ID[int]).Draw(t, "letters") {
+			other[i] = strings.ToUpper(key)[i]
+		}
+		where, text := []int{4, 5, 6, 9, 10, 11, 17, 20, 21, len(lines) - 1}, string(other)+" = 1\n"
+		switch {
+		case key == "criteria" && rapid.Bool().Draw(t, "table"):
+			header := rapid.SampledFrom([]string{"[[%s]]\n", "[%s]\n", "[[ \"%s\" ]]\n", "[['%s']]\n"}).Draw(t, "header")
+			where, text = []int{3, 8, len(lines) - 1}, strings.Replace(header, "%s", string(other), 1)
+		case slices.Contains(top, key):
+			where = []int{0, 1, 2, 3}
+		}
+		i := rapid.SampledFrom(where).Draw(t, "line")
+		in := strings.Join(slices.Insert(slices.Clone(lines), i, text), "")
+		_, err := rubric.Parse("r.toml", []byte(in))
+		want := fmt.Sprintf("unknown key %q: did you mean %q", other, key)
+		if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("r.toml:%d: ", i+1)) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Fatalf("%v, want line %d: %s\n%s", err, i+1, want, in)
+		}
+	})
+}
+
+// Criteria are the same however their tables are written.
+func TestParseWritings(t *testing.T) {
+	want := mustParse(t, "[[criteria]]\nid = \"a\"\ntext = \"A?\"\n[[criteria]]\nid = \"b\"\ntext = \"B?\"\nveto = true\n")
+	for text, lines := range map[string][2]int{
+		"[['criteria']]\nid = 'a'\ntext = 'A?'\n\n[[ \"criteri\\u0061\" ]] # b\n'id' = 'b'\ntext = 'B?'\nveto = true":                 {1, 5},
+		"criteria = [\n{id = 'a', text = 'A?'}, # ]\n{ id = 'b', \"text\" = 'B?', veto = true },\n]\n":                                {2, 3},
+		"\n[[criteria]]\ntext = '''A?'''\nid = \"a\"\n[[criteria]]\nid = \"\"\"\\\n  b\"\"\"\ntext = \"B?\"\nveto = true\nweight = 1": {2, 5},
+	} {
+		got := mustParse(t, text)
+		if d := cmp.Diff(want.Criteria, got.Criteria, cmpopts.IgnoreFields(rubric.Criterion{}, "Line")); d != "" {
+			t.Errorf("%s: %s", text, d)
+		}
+		if got.Criteria[0].Line != lines[0] || got.Criteria[1].Line != lines[1] {
+			t.Errorf("%s: lines %d and %d, want %v", text, got.Criteria[0].Line, got.Criteria[1].Line, lines)
 		}
 	}
 }
@@ -208,6 +259,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(sample)
 	f.Add(prometheus)
 	f.Add("[[criteria]]\nid = '''")
+	f.Add("[[criteria]]\n[[criteria]]\n[[criteriA]]")
+	f.Add("NAME = 'x'\n[Criteria]\n[[criteria]]\nid = 'a'\nID = 'b'\ntext = 'A?'")
+	f.Add("criteria = [{id = 'a', text = 'A?'}, {Id = 'a'}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := rubric.Parse("f", []byte(text))
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"cai/toml"
 )
 
 // prometheus reads rubrics as prometheus-eval has them: criteria, a question,
@@ -44,7 +46,7 @@ func (p *parser) prometheus(text string, r *Rubric) {
 	used := map[string]bool{}
 	for i, m := range list {
 		line := lineOfNth(text, `"criteria"`, i)
-		p.places = append(p.places, place{line: line})
+		p.places = append(p.places, toml.Place{Line: line})
 		c, bad := fromPrometheus(m)
 		if bad != "" {
 			p.add(line, "rubric %d: %s", i+1, bad)

@@ -29,36 +29,36 @@ import (
 
 // Rubric is a named list of criteria.
 type Rubric struct {
-	Name        string      `toml:"name"`
-	Description string      `toml:"description"`
-	Criteria    []Criterion `toml:"criteria"`
-	File        string      `toml:"-"` // where it was read, as messages name it
+	Name        string
+	Description string
+	Criteria    []Criterion
+	File        string // where it was read, as messages name it
 }
 
 // Criterion is one thing that a reply is graded by.
 type Criterion struct {
-	ID    string `toml:"id"`
-	Title string `toml:"title"`
+	ID    string
+	Title string
 	// Text is the question about the reply. Without Levels it is answered by yes
 	// or no.
-	Text string `toml:"text"`
+	Text string
 	// Levels describe a scale, the lowest first; none is a yes-or-no item.
-	Levels []string `toml:"levels"`
+	Levels []string
 	// Weight is what the criterion counts, over 0 for what makes a reply good,
 	// under 0 for a pitfall. 1 where the file gives none.
-	Weight float64 `toml:"weight"`
+	Weight float64
 	// Veto makes the reply's score 0 where the criterion's is under Threshold, or
 	// over it for a pitfall.
-	Veto      bool    `toml:"veto"`
-	Threshold float64 `toml:"threshold"` // of Veto, from 0 to 1; ½ where the file gives none
+	Veto      bool
+	Threshold float64 // of Veto, from 0 to 1; ½ where the file gives none
 	// AppliesWhen is a yes-or-no question about the conversation and the reply
 	// that is asked first: where no is the likelier answer, the criterion is left
 	// out. Empty: it always applies.
-	AppliesWhen string `toml:"applies_when"`
+	AppliesWhen string
 	// Reference puts the record's reference answer into the prompt, where there
 	// is one.
-	Reference bool `toml:"reference"`
-	Line      int  `toml:"-"` // in the file, from 1; 0 where unknown
+	Reference bool
+	Line      int // in the file, from 1; 0 where unknown
 }
 
 // YesNo tells whether the criterion is answered by yes or no.

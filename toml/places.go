@@ -1,4 +1,4 @@
-package constitution
+package toml
 
 import (
 	"strconv"
@@ -12,19 +12,39 @@ const (
 	maxParts = 16 // of one dotted key
 )
 
-// places tells on which lines of a TOML file its keys and principles stand. The
-// decoder gives values without positions, so the file is scanned once more.
-type places struct {
-	keys       map[string]int // top-level keys and tables
-	principles []place
-	tooDeep    int // the first line nested beyond the bounds; 0 if there is none
-	open       int // the line where a multi-line string begins that never ends; 0 if there is none
+// Places tells on which lines of a file, from 1, its keys and the tables of one
+// array stand. The decoder gives values without positions, so the file is scanned
+// once more.
+type Places struct {
+	Keys   map[string]int // top-level keys and tables
+	Tables []Place        // of the array
+	// array is the name of the array of tables.
+	array   string
+	tooDeep int // the first line nested beyond the bounds; 0 if there is none
+	open    int // the line where a multi-line string begins that never ends; 0 if there is none
 }
 
-// place is one principle's header and the keys under it.
-type place struct {
-	line int
+// Place is one table's header and the keys under it.
+type Place struct {
+	Line int
 	keys map[string]int
+}
+
+// Table gives where the i-th table of the array stands, from 0. A table that was
+// not found stands where the array does.
+func (p *Places) Table(i int) Place {
+	if i < len(p.Tables) {
+		return p.Tables[i]
+	}
+	return Place{Line: max(1, p.Keys[p.array])}
+}
+
+// LineOf gives the line of a key in the table, or that of the table.
+func (p Place) LineOf(key string) int {
+	if l := p.keys[key]; l > 0 {
+		return l
+	}
+	return p.Line
 }
 
 // scanner walks over TOML by strings, comments and brackets alone. On what is
@@ -33,15 +53,16 @@ type scanner struct {
 	s    string
 	pos  int
 	line int
-	out  places
+	out  Places
 	// under is where keys belong: nil is a table that nobody knows.
 	under map[string]int
 }
 
-// scan finds the lines of a file whose line ends are \n.
-func scan(s string) places {
-	sc := &scanner{s: s, line: 1, out: places{keys: map[string]int{}}}
-	sc.under = sc.out.keys
+// scan finds the lines of a file whose line ends are \n. The tables of the array
+// of that name are told apart.
+func scan(s, array string) Places {
+	sc := &scanner{s: s, line: 1, out: Places{Keys: map[string]int{}, array: array}}
+	sc.under = sc.out.Keys
 	for sc.blank(true); sc.pos < len(s); sc.blank(true) {
 		start := sc.pos
 		if sc.s[sc.pos] == '[' {
@@ -49,7 +70,7 @@ func scan(s string) places {
 		} else if key := sc.key(); sc.peek() == '=' {
 			sc.record(sc.under, key)
 			sc.pos++
-			sc.value(sc.isRoot() && len(key) == 1 && key[0] == "principle")
+			sc.value(sc.isRoot() && len(key) == 1 && key[0] == array)
 		}
 		if sc.pos == start {
 			sc.pos++
@@ -58,7 +79,7 @@ func scan(s string) places {
 	return sc.out
 }
 
-func (sc *scanner) isRoot() bool { return len(sc.out.principles) == 0 && sc.under != nil }
+func (sc *scanner) isRoot() bool { return len(sc.out.Tables) == 0 && sc.under != nil }
 
 func (sc *scanner) peek() byte {
 	if sc.pos < len(sc.s) {
@@ -113,20 +134,20 @@ func (sc *scanner) header() {
 	sc.under = nil
 	switch {
 	case len(key) == 0:
-	case key[0] != "principle" || len(key) == 1 && !array:
-		sc.record(sc.out.keys, key)
+	case key[0] != sc.out.array || len(key) == 1 && !array:
+		sc.record(sc.out.Keys, key)
 	case len(key) == 1:
-		sc.record(sc.out.keys, key)
-		sc.under = sc.principle()
-	case len(sc.out.principles) > 0: // a table inside the last principle
-		sc.record(sc.out.principles[len(sc.out.principles)-1].keys, key[1:])
+		sc.record(sc.out.Keys, key)
+		sc.under = sc.table()
+	case len(sc.out.Tables) > 0: // a table inside the last one
+		sc.record(sc.out.Tables[len(sc.out.Tables)-1].keys, key[1:])
 	}
 	sc.rest()
 }
 
-func (sc *scanner) principle() map[string]int {
+func (sc *scanner) table() map[string]int {
 	keys := map[string]int{}
-	sc.out.principles = append(sc.out.principles, place{line: sc.line, keys: keys})
+	sc.out.Tables = append(sc.out.Tables, Place{Line: sc.line, keys: keys})
 	return keys
 }
 
@@ -205,10 +226,10 @@ func (sc *scanner) str() {
 }
 
 // value skips what stands behind an equals sign. With track, the inline tables
-// of an array are principles.
+// of an array are those of the array.
 func (sc *scanner) value(track bool) {
 	var open []byte
-	var keys map[string]int // of the inline table that is a principle
+	var keys map[string]int // of the inline table that is one of the array's
 	for sc.blank(len(open) > 0); sc.pos < len(sc.s); sc.blank(len(open) > 0) {
 		c := sc.s[sc.pos]
 		switch c {
@@ -223,7 +244,7 @@ func (sc *scanner) value(track bool) {
 				sc.deep()
 			}
 			if track && string(open) == "[{" {
-				keys = sc.principle()
+				keys = sc.table()
 			}
 		case ']', '}':
 			if len(open) == 0 {
