@@ -12,6 +12,7 @@ import (
 
 	"cai/constitution"
 	"cai/dataset"
+	"cai/llm"
 )
 
 // Probe is a built-in pair whose worse reply is unmistakably bad: rude,
@@ -86,7 +87,7 @@ func (p Preference) SameSlot() bool { return math.Abs(p.Bias) > math.Abs(p.Z) }
 
 // LeastCoverage is the coverage below which labels abstain unless they are told
 // otherwise.
-const LeastCoverage = 0.1
+const LeastCoverage = llm.LeastCoverage
 
 // Trial is how a judge did on probes, each preference being that for the better
 // reply.

@@ -27,6 +27,10 @@ type Distribution struct {
 	First string
 }
 
+// LeastCoverage is the coverage below which an answer says too little of the
+// options to count, unless its reader says otherwise.
+const LeastCoverage = 0.1
+
 // Doubt says why the log-probabilities of an answer's options cannot count; ""
 // is that they can.
 type Doubt string
@@ -65,8 +69,8 @@ func DoubtOf(lp []float64, coverage float64, censored bool) Doubt {
 
 // Distribution reads the first token's probabilities of the options. Where that
 // token is only a blank, a bracket or another mark, and the options have less
-// than half of the probability in its place, those of the token that follows
-// count as well. It returns an [Error] of KindNoLogprobs if the reply has none,
+// than [LeastCoverage] in its place, those of the token that follows count as
+// well. It returns an [Error] of KindNoLogprobs if the reply has none,
 // and of KindOffFormat if they are those of no distribution.
 func (r *Reply) Distribution(options ...string) (Distribution, error) {
 	n := len(options)
@@ -86,7 +90,7 @@ func (r *Reply) Distribution(options ...string) (Distribution, error) {
 			}
 		}
 		s.add(&l, weight, options)
-		if !t.known() || !wordless(t.Text) || s.covered() >= 0.5 {
+		if !t.known() || !wordless(t.Text) || s.covered() >= LeastCoverage {
 			break
 		}
 		weight *= math.Exp(t.Logprob)

@@ -40,8 +40,9 @@ const (
 // Choose puts a question that one of the options, each a single token, answers.
 //
 // With votes 0 it makes one call for one token and reads the token's
-// log-probabilities. Where that is only a blank, a bracket or another mark, it
-// asks again for the few tokens behind it. For servers that give none, votes
+// log-probabilities. Where that is only a blank, a bracket or another mark, and
+// the options have less than [LeastCoverage], it asks again for the few tokens
+// behind it. For servers that give none, votes
 // samples that many answers at temperature 1 and states the posterior mean of
 // each option's share under Jeffreys' prior, (n + ½)/(N + k/2) for k options;
 // coverage is then the share of answers that named an option.
@@ -67,7 +68,7 @@ func Choose(ctx context.Context, m Chatter, req Request, votes int, options ...s
 		return r, err
 	}
 	r, err := read()
-	if err == nil && c.Coverage < 0.5 && r.Truncated && wordless(r.Text) {
+	if err == nil && c.Coverage < LeastCoverage && r.Truncated && wordless(r.Text) {
 		req.MaxTokens = fewTokens
 		_, err = read()
 	}

@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"cai/llm"
@@ -296,5 +299,41 @@ func TestVotesNameAnOption(t *testing.T) {
 		if err != nil || ch.Coverage != 0 || ch.First != text || llm.DoubtOf(ch.LogProb, ch.Coverage, false) != llm.DoubtUndecided {
 			t.Errorf("%q is a vote: %+v, %v", text, ch, err)
 		}
+	}
+}
+
+// Calls at the same time learn the same, and none of them fails for it.
+func TestCallsAtOnceLearnTogether(t *testing.T) {
+	var told atomic.Int64
+	c, s := scripted(t, true, llm.Config{OnNotice: func(string) { told.Add(1) }})
+	var first sync.WaitGroup
+	first.Add(8)
+	var seen atomic.Int64
+	s.set(func(w http.ResponseWriter, asked map[string]any) {
+		if seen.Add(1) <= 8 { // none is answered before all have asked
+			first.Done()
+			first.Wait()
+		}
+		n, _ := asked["top_logprobs"].(float64)
+		switch {
+		case asked["temperature"] != 1.0:
+			refusal(400, `{"error":{"message":"Only the default (1) value of 'temperature' is supported."}}`)(w)
+		case asked["seed"] != nil:
+			refusal(422, `{"detail":[{"loc":["body","seed"],"msg":"Extra inputs are not permitted"}]}`)(w)
+		case n > 5:
+			refusal(400, `{"error":{"message":"Cannot request more than 5 logprobs."}}`)(w)
+		default:
+			said{[]string{"A"}, wrap(true, listed(entry{token: "A", number: "-0.3"}, entry{token: "B", number: "-1.5"})), "length"}.stream(true)(w, asked)
+		}
+	})
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error {
+			_, err := llm.Choose(t.Context(), c, ask(comparison), 0, "A", "B")
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil || told.Load() != 3 {
+		t.Errorf("%v, told %d times", err, told.Load())
 	}
 }
