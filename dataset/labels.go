@@ -70,7 +70,7 @@ func readTwo(v *view, c *content) error {
 			return fmt.Errorf("%s stands beside %s and %s: more than two replies are a list in responses", t.third, first, second)
 		}
 	}
-	if firstKind(v.obj.Get(first)) == '"' {
+	if kinds(v.obj, '[', first, second) && !isMessages(v.obj.Get(first)) && !isMessages(v.obj.Get(second)) {
 		return readTurns(v, c)
 	}
 	prompt, err := v.promptOf(false)
