@@ -135,10 +135,13 @@ func conversationOf(r *dataset.Reply, text string) dataset.Conversation {
 
 // sides are the names of a pair's replies in the output.
 func sides(p *dataset.Pair) [2]string {
-	if p.Labelled() {
-		return [2]string{"chosen", "rejected"}
+	switch {
+	case !p.Labelled():
+		return [2]string{"a", "b"}
+	case p.P < 0.5:
+		return [2]string{"rejected", "chosen"}
 	}
-	return [2]string{"a", "b"}
+	return [2]string{"chosen", "rejected"}
 }
 
 func encodeScore(enc *dataset.Encoder, m *rm.Model, r *dataset.Record, scores []rm.Score) error {

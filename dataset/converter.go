@@ -36,7 +36,7 @@ type Converter struct {
 	join     joiner
 	losses   map[string]*lost
 	readAs   map[string]int // see wouldRead, by column
-	reason   string // why the last record that was left out was
+	reason   string         // why the last record that was left out was
 	// Written is how many records, or pairs, were written.
 	Written int
 }

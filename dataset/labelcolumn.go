@@ -170,7 +170,9 @@ func (c *labelColumn) see(v labelValue) bool {
 		return false
 	case kindText:
 		known := c.text != ""
-		c.text = v.text
+		if !known {
+			c.text = v.text
+		}
 		return !known
 	}
 	if _, known := c.seen[v.text]; known || len(c.seen) >= maxDistinct {

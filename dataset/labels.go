@@ -70,7 +70,7 @@ func readTwo(v *view, c *content) error {
 			return fmt.Errorf("%s stands beside %s and %s: more than two replies are a list in responses", t.third, first, second)
 		}
 	}
-	if firstKind(v.obj.Get(first)) == '"' {
+	if kinds(v.obj, '[', first, second) && !isMessages(v.obj.Get(first)) && !isMessages(v.obj.Get(second)) {
 		return readTurns(v, c)
 	}
 	prompt, err := v.promptOf(false)
@@ -420,7 +420,7 @@ func (v *view) vote(c *labelColumn, raw json.RawMessage, votes []float64) ([]flo
 		p, _, err := c.read(v.g, v.obj, item)
 		if err != nil {
 			if label, ok := err.(*labelError); ok && kindOf(raw) == '[' {
-				label.reason = fmt.Sprintf("vote %d: %s", len(votes)+1, label.reason)
+				label.reason = fmt.Sprintf("vote %d is %s", len(votes)+1, strings.Replace(label.reason, " is outside", ", outside", 1))
 			}
 			return nil, err
 		}

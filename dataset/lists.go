@@ -68,7 +68,15 @@ func readResponses(v *view, c *content) error {
 		c.list = append(c.list, r)
 	}
 	c.prompt = prompt
-	return c.readRanks(v)
+	if err := c.readRanks(v); err != nil || c.ranks != nil {
+		return err
+	}
+	for _, key := range labelColumns {
+		if kind := parseLabel(v.obj.Get(key)).kind; kind != 0 && kind != kindText {
+			v.g.note(ToldWarning, "", key+" is not used: beside a list of responses, ranks says which of them are better")
+		}
+	}
+	return nil
 }
 
 // readRanks reads the column ranks of a list: a number for each reply, the

@@ -456,11 +456,14 @@ func (r *reader) noOtherPrompt() error {
 		return nil
 	}
 	e := &UndecidedError{
-		File: r.name, Column: columns[0], Format: r.g.format.name,
+		File: r.name, Column: columns[0],
 		Reason: fmt.Sprintf("no prompt column, and %s may be the prompt, or else what both replies begin with", strings.Join(columns, ", ")),
 	}
 	for _, name := range columns {
 		e.Columns = append(e.Columns, "prompt="+r.g.original(name))
+	}
+	if r.g.format != &promptFormat {
+		e.Format = r.g.format.name
 	}
 	return e
 }

@@ -135,7 +135,7 @@ func TestPairs(t *testing.T) {
 				`user="p" | "x" | "y" | 0 @3.0 {"winner":"model_b"}`,
 				`user="p" | "x" | "y" | NaN @4.0 {"label":"harmless"}`,
 				`user="p" | "x" | "y" | NaN @5.0 {"label":1}`,
-				`-:6: labels: vote 1: "c" is outside its scale in this file: names such as a, b and tie`,
+				`-:6: labels: vote 1 is "c", outside its scale in this file: names such as a, b and tie`,
 			},
 		},
 		{

@@ -400,7 +400,7 @@ func (g *reading) applyScale() error {
 	case len(names) > 1:
 		e := &UndecidedError{File: g.file, Column: names[0], Reason: fmt.Sprintf("the columns %s may each be what the scale is for", strings.Join(names, ", "))}
 		for _, n := range names {
-			e.Scales = append(e.Scales, n+":"+strings.ReplaceAll(g.scales[""].said, " = ", "="))
+			e.Scales = append(e.Scales, n+":"+strings.NewReplacer(" = ", "=", ", ", ",").Replace(g.scales[""].said))
 		}
 		return e
 	case len(names) == 1:

@@ -310,7 +310,7 @@ func TestOrderOfRowsNeverChangesAMeaning(t *testing.T) {
 		rare := rapid.SliceOfN(rapid.SampledFrom(values), 0, 2).Draw(t, "rare")
 		column := rapid.SampledFrom([]string{"label", "preference", "annotators", "labels", "overall_preference", "tie", "first_wins", "winner_model_a", "choice"}).Draw(t, "column")
 		replies := rapid.SampledFrom([][3]string{{"prompt", "response_1", "response_2"}, {"instruction", "output_1", "output_2"}, {"input", "output_1", "output_2"}, {"prompt", "response_0", "response_1"}, {"prompt", "response1", "response2"}, {"prompt", "chosen", "rejected"}}).Draw(t, "replies")
-		n := rapid.SampledFrom([]int{4, 700}).Draw(t, "rows")
+		n := rapid.SampledFrom([]int{4, 5, 6, 700}).Draw(t, "rows")
 		var records [][]cell
 		for i := range n {
 			value := common[i%len(common)]
