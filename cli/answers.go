@@ -69,7 +69,10 @@ func (r *remembered) answer(ctx context.Context, req llm.Request, m llm.Chatter,
 		if err := json.Unmarshal(data, reply); err != nil {
 			return nil, false, fmt.Errorf("stored answer %s: %w", key, err)
 		}
-		return reply, false, reply.Settle() // earlier versions kept thoughts, too
+		// Earlier versions kept thoughts, too, of which some are the whole reply.
+		if err := reply.Settle(); err == nil || !r.again {
+			return reply, false, err
+		}
 	}
 	select {
 	case <-stop:
