@@ -1,13 +1,16 @@
 package store_test
 
 import (
-	"iter"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cai/dataset"
 	"cai/store"
@@ -32,8 +35,7 @@ func TestClaimsShareAJob(t *testing.T) {
 		}
 		wg.Go(func() {
 			defer claims.Close()
-			open := func() iter.Seq2[dataset.Work, error] { return s.Pending(t.Context(), job) }
-			for w, err := range claims.Only(t.Context(), open) {
+			for w, err := range claims.Pending(t.Context()) {
 				if err != nil {
 					t.Error(err)
 					return
@@ -77,49 +79,90 @@ func TestClaimsShareAJob(t *testing.T) {
 }
 
 // What a dead process had claimed is taken over: at once where its process is
-// gone, after a minute without a sign of life where nobody can look.
+// gone, after a minute without a sign of life where nobody can look. One that is
+// only stopped, or slow, keeps what it has.
 func TestClaimsOfTheDeadAreTakenOver(t *testing.T) {
 	gone := exec.Command(os.Args[0], "-test.run=^$")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}
-	here, err := os.Hostname()
-	if err != nil {
-		t.Skip(err)
+	unread := exec.Command(os.Args[0], "-test.run=^$")
+	if err := unread.Start(); err != nil {
+		t.Fatal(err)
 	}
+	defer unread.Wait()
 	for name, c := range map[string]struct {
 		machine string
 		process int
-		age     string // SQL, milliseconds
+		age     time.Duration // of its last sign of life
+		least   time.Duration // until its claims are taken over
+		never   bool
 	}{
-		"gone":             {here, gone.Process.Pid, "0"},
-		"silent elsewhere": {"another", 1, "120000"},
-		"silent here":      {here, os.Getppid(), "120000"},
+		"gone":                       {store.Place(), gone.Process.Pid, 0, 0, false},
+		"gone and never asked about": {store.Place(), unread.Process.Pid, 0, 0, false},
+		"silent elsewhere":           {"another", 1, time.Hour, 50 * time.Second, false},
+		"gone, and its number used":  {store.Place(), os.Getppid(), 1000 * time.Hour, 50 * time.Second, false},
+		"gone, and its number ours":  {store.Place(), os.Getpid(), 1000 * time.Hour, 50 * time.Second, false},
+		// Its clock is not this test's, which runs ahead of the process's age.
+		"stopped": {store.Place(), os.Getppid(), -time.Hour, 0, true},
 	} {
+		if strings.Contains(name, "never asked") {
+			if runtime.GOOS != "linux" {
+				continue
+			}
+			for zombie := false; !zombie; {
+				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.process))
+				if err != nil {
+					t.Fatal(err)
+				}
+				zombie = strings.Contains(string(stat), ") Z")
+				time.Sleep(time.Millisecond)
+			}
+		}
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "cai.db")
-			s := mustOpen(t, path)
-			job := testJob(t, s, 1)
-			mustImport(t, s, "pairs", testPairs(5))
-			sqliteExec(t, path, "INSERT INTO claimants (id, machine, process, beat) VALUES (7, '"+c.machine+"', "+strconv.Itoa(c.process)+", unixepoch() * 1000 - "+c.age+");"+
-				"INSERT INTO claims (judge, pair, claimant) SELECT (SELECT min(id) FROM judges), id, 7 FROM pairs")
-			claims, err := s.Claim(t.Context(), job)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer claims.Close()
-			if n := given(t, s, claims, job); n != 5 {
-				t.Errorf("%d of 5 pairs were given", n)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				job := testJob(t, s, 1)
+				mustImport(t, s, "pairs", testPairs(5))
+				shell(t, s, fmt.Sprintf("INSERT INTO claimants (id, machine, process, beat) VALUES (7, '%s', %d, %d)", c.machine, c.process, time.Now().Add(-c.age).UnixMilli()))
+				shell(t, s, "INSERT INTO claims (judge, pair, claimant) SELECT (SELECT min(id) FROM judges), id, 7 FROM pairs")
+				claims, err := s.Claim(t.Context(), job)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer claims.Close()
+				began, took := time.Now(), make(chan time.Duration, 1)
+				go func() {
+					if n := given(t, claims); n != 5 {
+						t.Errorf("%d of 5 pairs were given", n)
+					}
+					took <- time.Since(began)
+				}()
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				switch {
+				case c.never && len(took) > 0:
+					t.Errorf("taken over after %v", <-took)
+				case c.never: // until it goes on, and leaves
+					shell(t, s, "DELETE FROM claims WHERE claimant = 7")
+					<-took
+				default:
+					if d := <-took; d < c.least || d > c.least+20*time.Second {
+						t.Errorf("taken over after %v, want %v", d, c.least)
+					}
+				}
+			})
 		})
 	}
 }
 
-func given(t *testing.T, s *store.Store, c *store.Claims, job dataset.Job) (n int) {
-	for _, err := range c.Only(t.Context(), func() iter.Seq2[dataset.Work, error] { return s.Pending(t.Context(), job) }) {
+func given(t *testing.T, c *store.Claims) (n int) {
+	for w, err := range c.Pending(t.Context()) {
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return n
 		}
+		c.Leave(w.Pair)
 		n++
 	}
 	return n

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,3 +51,30 @@ func BreakOne(s *Store) error {
 
 // PagePairs is how many rows of a file are looked at in one read.
 const PagePairs = pagePairs
+
+// Pause holds the store's writer up before its next transaction, until the
+// function that it gives is called.
+func Pause(s *Store) (resume func()) {
+	p := pause{Context: context.Background(), reached: make(chan struct{}), free: make(chan struct{})}
+	if err := s.w.hand(&op{ctx: p, doing: "pause", done: make(chan struct{})}); err != nil {
+		panic(err)
+	}
+	<-p.reached
+	return sync.OnceFunc(func() { close(p.free) })
+}
+
+// pause is the context of an addition at which the writer stops: it looks
+// whether the context has ended before it begins.
+type pause struct {
+	context.Context
+	reached, free chan struct{}
+}
+
+func (p pause) Err() error {
+	close(p.reached)
+	<-p.free
+	return context.Canceled
+}
+
+// Place names where the number of a process means the same.
+func Place() string { return place() }
