@@ -40,8 +40,8 @@ type Claims struct {
 	job   dataset.Job
 	judge int64
 
-	life   sync.Mutex // held while a sign of life is given
-	id     int64      // of the claimant
+	life   chan struct{} // full while a sign of life is given
+	id     int64         // of the claimant
 	others map[int64]silence
 
 	mu      sync.Mutex
@@ -74,7 +74,7 @@ func (s *Store) Claim(ctx context.Context, job dataset.Job) (*Claims, error) {
 	}
 	c := &Claims{
 		s: s, job: job, judge: judge.id,
-		held: map[dataset.Hash]int64{}, changed: make(chan struct{}), done: make(chan struct{}),
+		life: make(chan struct{}, 1), held: map[dataset.Hash]int64{}, changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if _, err := c.beat("join the job", 0, nil); err != nil {
 		return nil, err
@@ -103,8 +103,8 @@ func (s *Store) Claim(ctx context.Context, job dataset.Job) (*Claims, error) {
 // is 1 where beatEvery has passed. Where others had taken this process for dead,
 // what it held is lost; losses counts these.
 func (c *Claims) beat(doing string, ticks int, do func(*tx, int64) error) (losses int, err error) {
-	c.life.Lock()
-	defer c.life.Unlock()
+	c.life <- struct{}{}
+	defer func() { <-c.life }()
 	c.mu.Lock()
 	over := c.over
 	c.over = nil
@@ -435,6 +435,9 @@ var place = sync.OnceValue(func() string {
 	return strings.TrimSpace(clean(machine) + " " + space())
 })
 
+// lookAt is look, but for tests whose clock runs ahead of that of processes.
+var lookAt = look
+
 // dead tells whether a claimant is gone. Where nobody can look, and where its
 // process is a later one with the same number, it is when it was silent for long.
 // A process that is there keeps its claims, however slow it is.
@@ -442,7 +445,7 @@ func (o *claimant) dead(silent bool) bool {
 	if here := place(); here == "" || o.machine != here {
 		return silent
 	}
-	running, age := look(o.process)
+	running, age := lookAt(o.process)
 	return !running || silent && age < time.Since(time.UnixMilli(o.beat))
 }
 

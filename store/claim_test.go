@@ -91,6 +91,7 @@ func TestClaimsOfTheDeadAreTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unread.Wait()
+	store.AgeProcesses(t)
 	for name, c := range map[string]struct {
 		machine string
 		process int
@@ -101,10 +102,9 @@ func TestClaimsOfTheDeadAreTakenOver(t *testing.T) {
 		"gone":                       {store.Place(), gone.Process.Pid, 0, 0, false},
 		"gone and never asked about": {store.Place(), unread.Process.Pid, 0, 0, false},
 		"silent elsewhere":           {"another", 1, time.Hour, 50 * time.Second, false},
-		"gone, and its number used":  {store.Place(), os.Getppid(), 1000 * time.Hour, 50 * time.Second, false},
-		"gone, and its number ours":  {store.Place(), os.Getpid(), 1000 * time.Hour, 50 * time.Second, false},
-		// Its clock is not this test's, which runs ahead of the process's age.
-		"stopped": {store.Place(), os.Getppid(), -time.Hour, 0, true},
+		"gone, and its number used":  {store.Place(), os.Getppid(), 2000 * time.Hour, 50 * time.Second, false},
+		"gone, and its number ours":  {store.Place(), os.Getpid(), 2000 * time.Hour, 50 * time.Second, false},
+		"stopped":                    {store.Place(), os.Getppid(), 0, 0, true},
 	} {
 		if strings.Contains(name, "never asked") {
 			if runtime.GOOS != "linux" {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"sync"
 	"testing"
@@ -78,3 +79,38 @@ func (p pause) Err() error {
 
 // Place names where the number of a process means the same.
 func Place() string { return place() }
+
+// ClaimantID is what the store knows a process by that shares a job.
+func ClaimantID(c *Claims) int64 {
+	c.life <- struct{}{}
+	defer func() { <-c.life }()
+	return c.id
+}
+
+// Abandon ends what works for the claims and gives nothing back, as a process
+// that is killed.
+func Abandon(c *Claims) {
+	c.stop()
+	<-c.done
+}
+
+// Exec changes a database beside the stores that have it open.
+func Exec(path, query string, args ...any) error {
+	db, err := sql.Open("sqlite", dsn(path, nil))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(query, args...)
+	return err
+}
+
+// AgeProcesses makes running processes old, for tests in which more time passes
+// than they have been there.
+func AgeProcesses(tb testing.TB) {
+	lookAt = func(process int) (running bool, age time.Duration) {
+		running, _ = look(process)
+		return running, 1000 * time.Hour
+	}
+	tb.Cleanup(func() { lookAt = look })
+}
