@@ -24,10 +24,17 @@ type question struct {
 	slot dataset.Slot
 }
 
+// call is a question that was put.
+type call struct {
+	by       *worker
+	answered bool
+	// lost tells that who put it was killed, or taken for dead, before the answer
+	// was kept: such a call may be repeated.
+	lost bool
+}
+
 // sharing is a job and the processes that share it, here each with a store of
-// its own or some with one together. It counts what they ask, and what of that
-// is asked in vain: after an answer, or while another one asks it that is not
-// gone.
+// its own or some with one together.
 type sharing struct {
 	path    string
 	job     dataset.Job
@@ -36,10 +43,9 @@ type sharing struct {
 	dead    int           // the number of a process that is gone
 	over    chan struct{} // closed when the workers are to vanish
 
-	mu       sync.Mutex
-	asking   map[question][]*worker
-	answered map[question]bool
-	faults   []string
+	mu     sync.Mutex
+	calls  map[question][]*call
+	faults []string
 
 	workers []*worker
 	stores  []*store.Store
@@ -54,7 +60,6 @@ type worker struct {
 	stop   context.CancelFunc
 	lanes  []chan struct{} // one step of each
 	resume func()          // nil unless its writer is paused
-	silent bool            // it was seen as dead, perhaps
 	killed chan struct{}
 	done   chan struct{}
 	far    bool // on another machine
@@ -176,7 +181,7 @@ func (w *worker) ask(work dataset.Work, step chan struct{}) bool {
 			return err == nil
 		}
 		q := question{work.Pair, slot}
-		w.ask1(q)
+		c := w.put(q)
 		if !w.at(step) {
 			return false
 		}
@@ -194,7 +199,7 @@ func (w *worker) ask(work dataset.Work, step chan struct{}) bool {
 			return false
 		}
 		w.mu.Lock()
-		w.answered[q] = true
+		c.answered = true
 		w.mu.Unlock()
 	}
 	if !w.at(step) {
@@ -204,18 +209,41 @@ func (w *worker) ask(work dataset.Work, step chan struct{}) bool {
 	return true
 }
 
-func (w *worker) ask1(q question) {
+// put notes that a question is put; all that put it before must have been lost.
+func (w *worker) put(q question) *call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.answered[q] {
-		w.faults = append(w.faults, fmt.Sprintf("%v is asked after its answer", q))
-	}
-	for _, o := range w.asking[q] {
-		if !o.silent && !o.gone() {
-			w.faults = append(w.faults, fmt.Sprintf("%v is asked twice at once", q))
+	for _, c := range w.calls[q] {
+		if !c.lost {
+			w.faults = append(w.faults, fmt.Sprintf("%v is asked twice; the first was answered: %v", q, c.answered))
 		}
 	}
-	w.asking[q] = append(w.asking[q], w)
+	c := &call{by: w}
+	w.calls[q] = append(w.calls[q], c)
+	return c
+}
+
+// lose notes that what the process is asking may be asked again.
+func (w *worker) lose() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, cs := range w.calls {
+		for _, c := range cs {
+			c.lost = c.lost || c.by == w && !c.answered
+		}
+	}
+}
+
+// answered counts the questions that are done with.
+func (x *sharing) answered() (n int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, cs := range x.calls {
+		if slices.ContainsFunc(cs, func(c *call) bool { return c.answered }) {
+			n++
+		}
+	}
+	return n
 }
 
 func (x *sharing) fails(q question) bool {
@@ -271,6 +299,7 @@ func (w *worker) kill() error {
 	close(w.killed)
 	w.stop()
 	<-w.done
+	w.lose()
 	return w.shell("UPDATE claimants SET machine = ?, process = ? WHERE id = ?", store.Place(), w.dead, id)
 }
 
@@ -280,7 +309,7 @@ func (x *sharing) sleep(d time.Duration) {
 	for _, w := range x.workers {
 		for _, o := range x.workers {
 			if o.resume != nil && o.s == w.s && w.far {
-				w.silent = true
+				w.lose()
 			}
 		}
 	}
@@ -294,9 +323,7 @@ func (x *sharing) finish(ctx context.Context) error {
 	for range 2000 {
 		left := x.alive()
 		if len(left) == 0 {
-			x.mu.Lock()
-			done := len(x.answered)
-			x.mu.Unlock()
+			done := x.answered()
 			if done == x.wanted {
 				return nil
 			}
@@ -349,19 +376,22 @@ type schedule struct {
 }
 
 type event struct {
-	Kind      string
-	Worker, N int           // which of those that are there, which lane or how many
-	Time      time.Duration // that passes
-	Own, Far  bool          // one that joins has a store of its own, is on another machine
+	Kind     string
+	Worker   int // which of those that are there
+	Lane     int
+	Steps    int
+	Time     time.Duration // that passes
+	Own, Far bool          // one that joins has a store of its own, is on another machine
 }
 
 func drawSchedule(r *rapid.T) schedule {
-	kinds := []string{"step", "step", "step", "step", "step", "step", "step", "step", "sleep", "sleep", "pause", "resume", "stop", "kill", "join", "join"}
+	kinds := []string{"step", "step", "step", "step", "step", "sleep", "pause", "freeze", "freeze", "resume", "resume", "stop", "kill", "join", "join"}
 	one := rapid.Custom(func(r *rapid.T) event {
 		return event{
-			Kind: rapid.SampledFrom(kinds).Draw(r, "kind"), Worker: rapid.IntRange(0, 2).Draw(r, "worker"), N: rapid.IntRange(0, 1).Draw(r, "n"),
-			Time: rapid.SampledFrom([]time.Duration{50 * time.Millisecond, time.Second, 100 * time.Second}).Draw(r, "time"),
-			Own:  rapid.IntRange(0, 3).Draw(r, "own") > 0, Far: rapid.Bool().Draw(r, "far"),
+			Kind: rapid.SampledFrom(kinds).Draw(r, "kind"), Worker: rapid.IntRange(0, 2).Draw(r, "worker"),
+			Lane: rapid.IntRange(0, 1).Draw(r, "lane"), Steps: rapid.IntRange(1, 6).Draw(r, "steps"),
+			Time: rapid.SampledFrom([]time.Duration{50 * time.Millisecond, time.Second, 10 * time.Second}).Draw(r, "time"),
+			Own:  rapid.IntRange(0, 3).Draw(r, "own") > 0, Far: rapid.IntRange(0, 3).Draw(r, "far") > 0,
 		}
 	})
 	return schedule{
@@ -388,7 +418,7 @@ func TestSharedJobsAskEverythingOnce(t *testing.T) {
 		}
 		x := &sharing{
 			path: path, dead: gone.Process.Pid, failing: plan.Failing,
-			over: make(chan struct{}), asking: map[question][]*worker{}, answered: map[question]bool{},
+			over: make(chan struct{}), calls: map[question][]*call{},
 		}
 		synctest.Test(t, func(t *testing.T) {
 			x.over = make(chan struct{}) // the bubble's own
@@ -425,7 +455,7 @@ func (x *sharing) play(t *testing.T, plan schedule) error {
 		}
 		x.job.RetryFailed, x.job.Since = true, time.Now()
 	}
-	if _, err := x.join(t.Context(), s, 2, false); err != nil {
+	if _, err := x.join(t.Context(), s, 2, true); err != nil {
 		return err
 	}
 	for _, e := range plan.Events {
@@ -463,7 +493,7 @@ func (x *sharing) event(ctx context.Context, e event) error {
 				return err
 			}
 		}
-		_, err := x.join(ctx, s, 1+e.N, e.Far)
+		_, err := x.join(ctx, s, 1+e.Lane, e.Far)
 		return err
 	}
 	if len(left) == 0 {
@@ -472,11 +502,16 @@ func (x *sharing) event(ctx context.Context, e event) error {
 	w := left[e.Worker%len(left)]
 	switch e.Kind {
 	case "step":
-		w.step(e.N)
+		for range e.Steps {
+			w.step(e.Lane)
+		}
 	case "sleep":
 		x.sleep(e.Time)
 	case "pause":
 		w.pause()
+	case "freeze":
+		w.pause()
+		x.sleep(100 * time.Second)
 	case "resume":
 		w.unpause()
 	case "stop":
