@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -22,21 +21,10 @@ func adaptiveFlags() []urfave.Flag {
 	}
 }
 
-// adaptiveStore gives a job the pairs that are not certain yet.
-type adaptiveStore struct {
-	*store.Store
-	rule dataset.Hash
-	risk float64
-}
-
-func (s adaptiveStore) Pending(ctx context.Context, job dataset.Job) iter.Seq2[dataset.Work, error] {
-	return s.PendingUnless(ctx, job, s.rule, s.risk)
-}
-
 // adaptiveRun is a labelling run's --adaptive.
 type adaptiveRun struct {
 	rule  *label.Adaptive
-	store adaptiveStore
+	store *store.Store
 	saved store.Saved // before the run
 }
 
@@ -69,15 +57,11 @@ func (l *labelRun) adapt(ctx context.Context, mode string) error {
 	} else if l.job.Samples > 1 {
 		l.app.warn("a sample repeats the answer of the one before in mode %s: --adaptive asks the first alone once the pilot is over", mode)
 	}
-	l.adaptive = &adaptiveRun{rule: a, store: adaptiveStore{l.store, dataset.RuleHash(set.Weights), a.Risk}}
+	l.job.Rule, l.job.Risk = dataset.RuleHash(set.Weights), a.Risk
+	l.adaptive = &adaptiveRun{rule: a, store: l.store}
 	var err error
-	l.adaptive.saved, err = l.adaptive.left(ctx, l.job)
+	l.adaptive.saved, err = l.store.Saved(ctx, l.job)
 	return err
-}
-
-// left counts what the rule has left out of a job.
-func (r *adaptiveRun) left(ctx context.Context, job dataset.Job) (store.Saved, error) {
-	return r.store.Saved(ctx, job, r.store.rule, r.store.risk)
 }
 
 // adaptiveJSON says what --adaptive left out.
@@ -101,7 +85,7 @@ type auditJSON struct {
 // report gives what the rule has left out, and how its audit went.
 func (r *adaptiveRun) report(ctx context.Context, job dataset.Job) (*adaptiveJSON, error) {
 	job.RetryFailed = false // what failed and was left is counted as failed
-	left, err := r.left(ctx, job)
+	left, err := r.store.Saved(ctx, job)
 	if err != nil {
 		return nil, err
 	}

@@ -256,7 +256,8 @@ func (l *labelRun) open() error {
 		l.job.Orders = l.job.Orders[:1]
 		a.warn("one order only: the judge's position bias stays in the labels")
 	}
-	l.job.Samples, l.job.Limit, l.job.RetryFailed = c.Int("samples"), c.Int("limit"), c.Bool("retry-failed")
+	l.job.Samples, l.job.Limit = c.Int("samples"), c.Int("limit")
+	l.job.RetryFailed, l.job.Since = c.Bool("retry-failed"), l.started
 	if c.Int("pairs") > 0 {
 		return l.in.rewindable() // the files are read once for each round
 	}
@@ -362,7 +363,7 @@ func (l *labelRun) ask() (label.Count, error) {
 		OnAnswer: func(a judge.Answer, abstains bool) { l.seen.answer(!abstains, a.First) },
 	}
 	if l.adaptive != nil {
-		r.Store, r.Adaptive = l.adaptive.store, l.adaptive.rule
+		r.Adaptive = l.adaptive.rule
 	}
 	ended := make(chan struct{})
 	var talk sync.WaitGroup

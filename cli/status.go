@@ -95,7 +95,7 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 	for i := range ps {
 		job.Principles = append(job.Principles, ps[i].Hash())
 	}
-	rule := dataset.RuleHash(settings{}.of(ps).Weights)
+	job.Rule, job.Risk = dataset.RuleHash(settings{}.of(ps).Weights), 1
 	out := []progressJSON{}
 	for _, f := range files {
 		if source != "" && f.Name != source {
@@ -113,7 +113,7 @@ func pending(ctx context.Context, st *store.Store, files []store.FileInfo, judge
 			if p.Done+p.Failed == 0 {
 				continue
 			}
-			saved, err := st.Saved(ctx, job, rule, 1)
+			saved, err := st.Saved(ctx, job)
 			if err != nil {
 				return nil, err
 			}

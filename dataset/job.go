@@ -1,5 +1,7 @@
 package dataset
 
+import "time"
+
 // Job is what a labelling run wants judgments for: every question of every
 // pair, one question for each principle, order and sample.
 type Job struct {
@@ -12,8 +14,14 @@ type Job struct {
 	Files []int64
 	// Limit bounds the number of pairs, the first of the files; 0 is all.
 	Limit int
-	// RetryFailed asks again what failed before.
+	// RetryFailed asks again what failed before; with Since, what had failed by
+	// then, so that a question which fails once more is not asked a third time.
 	RetryFailed bool
+	Since       time.Time
+	// Rule, if set, leaves out pairs that it has stopped at a flip probability of
+	// at most Risk.
+	Rule Hash
+	Risk float64
 }
 
 // Slot is one question about one pair.

@@ -24,7 +24,7 @@ type lane struct {
 type laneKey struct{}
 
 // pair asks the open questions of one pair. It gives errAside where the rest of
-// them is to be asked elsewhere.
+// them is to be asked elsewhere, errLost where another process does so.
 func (s *state) pair(ctx context.Context, w dataset.Work, stop <-chan struct{}) error {
 	if s.Adaptive != nil {
 		return s.adaptivePair(ctx, w, stop)
@@ -60,6 +60,11 @@ func (s *state) ask(ctx context.Context, w *dataset.Work, slot dataset.Slot) (*d
 	for {
 		if !l.usable(l.rank) {
 			return nil, errAside
+		}
+		if ok, err := s.hold(l.group); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, errLost
 		}
 		began := time.Now()
 		a, err := l.Judge.Compare(ctx, q)

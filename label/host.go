@@ -79,6 +79,9 @@ type host struct {
 // errAside says that a group goes back to the queue.
 var errAside = errors.New("the group goes to another host")
 
+// errLost says that another process has taken a group over.
+var errLost = errors.New("the group is another process's")
+
 // usable tells whether a lane may put a question now; rank is the lane's number
 // on its host.
 func (h *host) usable(rank int) bool {
@@ -152,6 +155,8 @@ func (h *host) lane(ctx context.Context, rank int, stop <-chan struct{}) error {
 		switch {
 		case err == nil:
 			h.s.leave(g)
+			h.s.queue.finish()
+		case errors.Is(err, errLost):
 			h.s.queue.finish()
 		case errors.Is(err, errAside):
 			h.s.queue.putBack(g)

@@ -27,9 +27,13 @@ type Store interface {
 
 // Claimer shares a job between processes.
 type Claimer interface {
-	// Only gives the pairs of a sequence that no other process works on. It may
-	// begin the sequence anew to see what became of the others.
-	Only(ctx context.Context, pending func() iter.Seq2[dataset.Work, error]) iter.Seq2[dataset.Work, error]
+	// Pending gives the pairs of the job that have open questions and that no
+	// other process works on. It ends when all of them are left and the others are
+	// through with theirs. A pair that was lost comes again if it is still open.
+	Pending(context.Context) iter.Seq2[dataset.Work, error]
+	// Hold tells whether a pair is still this process's. Where it is not, it is
+	// lost: others ask what is open.
+	Hold(pair dataset.Hash) (bool, error)
 	// Leave says that a pair is done with.
 	Leave(pair dataset.Hash)
 }
@@ -166,7 +170,7 @@ func (s *state) feed(ctx context.Context, stop <-chan struct{}) error {
 			case <-ctx.Done():
 			}
 		}()
-		pending = s.Claims.Only(ctx, func() iter.Seq2[dataset.Work, error] { return s.Store.Pending(ctx, s.Job) })
+		pending = s.Claims.Pending(ctx)
 	}
 	for w, err := range pending {
 		select {
@@ -209,6 +213,14 @@ type state struct {
 	last  time.Time // when a host was known to be well
 
 	telling sync.Mutex
+}
+
+// hold tells whether a group may still be asked by this process.
+func (s *state) hold(g *group) (bool, error) {
+	if s.Claims == nil {
+		return true, nil
+	}
+	return s.Claims.Hold(g.work.Pair)
 }
 
 // leave says that a group is done with.

@@ -36,10 +36,12 @@ func (s *Store) AddStop(ctx context.Context, d *dataset.Stop) error {
 	})
 }
 
-// stops gives the pairs that a rule has stopped at a flip probability of at
-// most risk.
-func (s *Store) stops(ctx context.Context, judge int64, rule dataset.Hash, risk float64) (bitset, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT pair FROM stops WHERE judge = ? AND rule = ? AND flip <= ?", judge, rule[:], risk)
+// stops gives the pairs that a job's rule has stopped.
+func (s *Store) stops(ctx context.Context, q *jobQuery) (bitset, error) {
+	if q.job.Rule == (dataset.Hash{}) {
+		return nil, nil
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT pair FROM stops WHERE judge = ? AND rule = ? AND flip <= ?", q.judge.id, q.job.Rule[:], q.job.Risk)
 	if err != nil {
 		return nil, s.failed("find the pairs that are certain", err)
 	}
@@ -61,19 +63,18 @@ type Saved struct {
 	Questions int64 // those questions: not answered, nor failed unless the job retries
 }
 
-// Saved counts the questions of a job that a rule, at a risk of at most risk,
-// has left out.
-func (s *Store) Saved(ctx context.Context, job dataset.Job, rule dataset.Hash, risk float64) (Saved, error) {
+// Saved counts the questions of a job that its rule has left out.
+func (s *Store) Saved(ctx context.Context, job dataset.Job) (Saved, error) {
 	var out Saved
 	q, err := s.jobQuery(ctx, job, false)
 	if err != nil {
 		return out, err
 	}
-	stops, err := s.stops(ctx, q.judge.id, rule, risk)
+	stops, err := s.stops(ctx, q)
 	if err != nil || len(stops) == 0 {
 		return out, err
 	}
-	for p, err := range s.pairs(ctx, q, false) {
+	for p, err := range s.pairs(ctx, q, true) {
 		if err != nil {
 			return out, err
 		}
@@ -87,24 +88,6 @@ func (s *Store) Saved(ctx context.Context, job dataset.Job, rule dataset.Hash, r
 		}
 	}
 	return out, nil
-}
-
-// PendingUnless is Pending without the pairs that a rule, at a risk of at most
-// risk, had stopped before it was called.
-func (s *Store) PendingUnless(ctx context.Context, job dataset.Job, rule dataset.Hash, risk float64) iter.Seq2[dataset.Work, error] {
-	return func(yield func(dataset.Work, error) bool) {
-		q, err := s.jobQuery(ctx, job, true)
-		if err != nil {
-			yield(dataset.Work{}, err)
-			return
-		}
-		stops, err := s.stops(ctx, q.judge.id, rule, risk)
-		if err != nil {
-			yield(dataset.Work{}, err)
-			return
-		}
-		s.open(ctx, q, stops.has, yield)
-	}
 }
 
 // PairSoFar gives what a judge has said of one pair, and the stop of a rule
@@ -214,10 +197,4 @@ func inList(ids []int64) string {
 		b = strconv.AppendInt(b, id, 10)
 	}
 	return string(append(b, ')'))
-}
-
-// has tells whether id is in the set.
-func (b bitset) has(id int64) bool {
-	word := int(id >> 6)
-	return word < len(b) && b[word]&(1<<(id&63)) != 0
 }

@@ -52,7 +52,9 @@ func TestAStoppedPairIsLeftOutAtThatRiskAndNoOther(t *testing.T) {
 		saved int64
 	}{{0.001, []int{0, 1, 2, 3}, 0}, {0.02, []int{1, 2, 3}, 4}, {0.05, []int{1, 3}, 8}} {
 		var got []dataset.Hash
-		for w, err := range s.PendingUnless(t.Context(), job, rule, c.risk) {
+		job := job
+		job.Rule, job.Risk = rule, c.risk
+		for w, err := range s.Pending(t.Context(), job) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +67,7 @@ func TestAStoppedPairIsLeftOutAtThatRiskAndNoOther(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("risk %g: pending %v, want %v", c.risk, got, want)
 		}
-		saved, err := s.Saved(t.Context(), job, rule, c.risk)
+		saved, err := s.Saved(t.Context(), job)
 		if err != nil || saved.Questions != c.saved || saved.Pairs != c.saved/4 {
 			t.Errorf("risk %g: saved %+v, %v", c.risk, saved, err)
 		}
@@ -73,7 +75,8 @@ func TestAStoppedPairIsLeftOutAtThatRiskAndNoOther(t *testing.T) {
 
 	// What is asked all the same is not saved any more.
 	answer(t, s, job, pending(t, s, job), 6)
-	if saved, err := s.Saved(t.Context(), job, rule, 0.05); err != nil || saved.Questions != 0 || saved.Pairs != 0 {
+	job.Rule, job.Risk = rule, 0.05
+	if saved, err := s.Saved(t.Context(), job); err != nil || saved.Questions != 0 || saved.Pairs != 0 {
 		t.Errorf("all asked: saved %+v, %v", saved, err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,14 +17,21 @@ import (
 const (
 	// beatEvery is how often a process gives a sign of life.
 	beatEvery = 10 * time.Second
-	// beatLost is after how long without one it counts as dead, for others that
-	// cannot look: on its own machine a process that is gone is seen at once.
-	beatLost = time.Minute
+	// beatsLost is after how many signs of life of this process without one of
+	// another's that one counts as dead, where nobody can look. They are counted,
+	// not timed, so that neither a machine that slept nor a store that was locked
+	// makes the living look dead.
+	beatsLost = 6
+	// lease is for how long after a sign of life a process may rely on its
+	// claims: less than any other waits before it takes them over.
+	lease = 3 * beatEvery
 	// mostClaims bounds the pairs that are claimed together.
 	mostClaims = 64
 	// A batch of claims should last between these, so that a slow job holds few
 	// pairs and a fast one writes seldom.
 	batchShort, batchLong = 500 * time.Millisecond, 2 * time.Second
+	// A process that waits for others looks again after these.
+	waitShort, waitLong = 100 * time.Millisecond, 5 * time.Second
 )
 
 // Claims are the pairs that this process works on for one job.
@@ -30,15 +39,27 @@ type Claims struct {
 	s     *Store
 	job   dataset.Job
 	judge int64
-	id    int64 // of the claimant
 
-	mu     sync.Mutex
-	over   []int64                // pairs that are done with and still claimed
-	ids    map[dataset.Hash]int64 // pairs that are claimed
-	latest int64                  // the newest claimant that was seen
+	life   chan struct{} // full while a sign of life is given
+	id     int64         // of the claimant
+	others map[int64]silence
+
+	mu      sync.Mutex
+	beaten  time.Time              // when the last sign of life was begun
+	held    map[dataset.Hash]int64 // pairs that were given and are not done with
+	over    []int64                // pairs that are done with and still claimed
+	given   bitset                 // pairs that do not come again
+	losses  int                    // how often others had taken this process for dead
+	changed chan struct{}          // closed and replaced when a pair is done with or lost
 
 	stop context.CancelFunc
 	done chan struct{}
+}
+
+// silence is what is known of another claimant.
+type silence struct {
+	beat  int64 // its last sign of life
+	beats int   // those of this process since
 }
 
 // Claim begins to share a job with other processes. The caller must close what
@@ -51,20 +72,11 @@ func (s *Store) Claim(ctx context.Context, job dataset.Job) (*Claims, error) {
 	if !ok {
 		return nil, fmt.Errorf("judge %s is not in %s", job.Judge, s.path)
 	}
-	c := &Claims{s: s, job: job, judge: judge.id, ids: map[dataset.Hash]int64{}, done: make(chan struct{})}
-	machine, err := os.Hostname()
-	if err != nil {
-		machine = "" // its processes are then known by their beat alone
+	c := &Claims{
+		s: s, job: job, judge: judge.id,
+		life: make(chan struct{}, 1), held: map[dataset.Hash]int64{}, changed: make(chan struct{}), done: make(chan struct{}),
 	}
-	err = s.write(ctx, "join the job", func(t *tx) error {
-		res, err := t.exec("INSERT INTO claimants (machine, process, beat) VALUES (?, ?, ?)", clean(machine), os.Getpid(), time.Now().UnixMilli())
-		if err != nil {
-			return err
-		}
-		c.id, err = res.LastInsertId()
-		return err
-	})
-	if err != nil {
+	if _, err := c.beat("join the job", 0, nil); err != nil {
 		return nil, err
 	}
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -79,22 +91,90 @@ func (s *Store) Claim(ctx context.Context, job dataset.Job) (*Claims, error) {
 				return
 			case <-tick.C:
 				// An error of the store meets the next judgment, too.
-				_ = s.write(beating, "stay in the job", func(t *tx) error { return c.beat(t) })
+				_, _ = c.beat("stay in the job", 1, nil)
 			}
 		}
 	}()
 	return c, nil
 }
 
-// beat gives a sign of life, also where others had taken the process for dead.
-func (c *Claims) beat(t *tx) error {
-	machine, err := os.Hostname()
+// beat gives a sign of life, gives back what is done with, takes the claims of
+// the dead away, and does what else is to be done in the same transaction. ticks
+// is 1 where beatEvery has passed. Where others had taken this process for dead,
+// what it held is lost; losses counts these.
+func (c *Claims) beat(doing string, ticks int, do func(*tx, int64) error) (losses int, err error) {
+	c.life <- struct{}{}
+	defer func() { <-c.life }()
+	c.mu.Lock()
+	over := c.over
+	c.over = nil
+	c.mu.Unlock()
+	var id int64
+	var others map[int64]silence
+	began := time.Now()
+	// Whoever claims must know what came of it: no context ends this.
+	err = c.s.write(context.Background(), doing, func(t *tx) error {
+		var err error
+		if id, err = c.stay(t); err != nil {
+			return err
+		}
+		for _, pair := range over {
+			if _, err := t.exec("DELETE FROM claims WHERE judge = ? AND pair = ? AND claimant = ?", c.judge, pair, id); err != nil {
+				return err
+			}
+		}
+		if others, err = c.bury(t, id, ticks); err != nil || do == nil {
+			return err
+		}
+		return do(t, id)
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
-		machine = ""
+		c.over = append(c.over, over...)
+		return 0, err
 	}
-	_, err = t.exec(`INSERT INTO claimants (id, machine, process, beat) VALUES (?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET beat = excluded.beat`, c.id, clean(machine), os.Getpid(), time.Now().UnixMilli())
-	return err
+	if id != c.id {
+		c.lose()
+	}
+	c.id, c.others, c.beaten = id, others, began
+	return c.losses, nil
+}
+
+// stay writes this process's sign of life and gives the claimant's id: another
+// one where its row, and with it all of its claims, was taken away.
+func (c *Claims) stay(t *tx) (id int64, err error) {
+	now := time.Now().UnixMilli()
+	res, err := t.exec("UPDATE claimants SET beat = ? WHERE id = ?", now, c.id)
+	if err != nil {
+		return 0, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return c.id, err
+	}
+	res, err = t.exec("INSERT INTO claimants (machine, process, beat) VALUES (?, ?, ?)", place(), os.Getpid(), now)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// lose forgets what is held, so that it comes again where it is open then; c.mu
+// must be held.
+func (c *Claims) lose() {
+	for _, id := range c.held {
+		c.given.remove(id)
+	}
+	clear(c.held)
+	c.over = nil
+	c.losses++
+	c.change()
+}
+
+// change wakes the one who waits; c.mu must be held.
+func (c *Claims) change() {
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
 // Close gives the claims back.
@@ -114,102 +194,160 @@ func (c *Claims) Close() error {
 func (c *Claims) Leave(pair dataset.Hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if id, ok := c.ids[pair]; ok {
-		delete(c.ids, pair)
+	if id, ok := c.held[pair]; ok {
+		delete(c.held, pair)
 		c.over = append(c.over, id)
+		c.change()
 	}
 }
 
-// Only gives, of the pairs that pending gives, those that no other process works
-// on, and claims them. When those are through it waits for the others: until
-// they are done by whoever has them, or can be taken over because that process
-// is gone. Each pair comes once.
-func (c *Claims) Only(ctx context.Context, pending func() iter.Seq2[dataset.Work, error]) iter.Seq2[dataset.Work, error] {
-	return func(yield func(dataset.Work, error) bool) {
-		var given bitset
-		size, wait := 1, 100*time.Millisecond
-		for {
-			waiting := false
-			batch := make([]dataset.Work, 0, mostClaims)
-			began := time.Now()
-			// hand claims a batch and yields it.
-			hand := func() bool {
-				mine, others, err := c.claim(ctx, batch, &given)
-				if err != nil {
-					yield(dataset.Work{}, err)
-					return false
-				}
-				waiting = waiting || others
-				for _, w := range mine {
-					if !yield(w, nil) {
-						return false
-					}
-				}
-				switch took := time.Since(began); {
-				case took < batchShort:
-					size = min(mostClaims, 2*size)
-				case took > batchLong:
-					size = max(1, size/2)
-				}
-				batch, began = batch[:0], time.Now()
-				return true
-			}
-			for w, err := range pending() {
-				if err != nil {
-					yield(dataset.Work{}, err)
-					return
-				}
-				if batch = append(batch, w); len(batch) >= size && !hand() {
-					return
-				}
-			}
-			if len(batch) > 0 && !hand() {
-				return
-			}
-			if !waiting {
-				return
-			}
-			select {
-			case <-time.After(wait):
-				wait = min(2*wait, 5*time.Second)
-			case <-ctx.Done():
-				yield(dataset.Work{}, ctx.Err())
-				return
-			}
-		}
+// Hold tells whether a pair that was given is still this process's: the others
+// take over what one has that gives no sign of life. A question must be put only
+// while it is. A pair that is lost need not be left.
+func (c *Claims) Hold(pair dataset.Hash) (bool, error) {
+	if ok, sure := c.holds(pair); sure {
+		return ok, nil
 	}
+	if _, err := c.beat("stay in the job", 0, nil); err != nil {
+		return false, err
+	}
+	ok, _ := c.holds(pair)
+	return ok, nil
 }
 
-// claim gives those of a batch that are this process's now, with their open
-// questions, and tells whether others have some of the rest.
-func (c *Claims) claim(ctx context.Context, batch []dataset.Work, given *bitset) (mine []dataset.Work, others bool, err error) {
+// holds is Hold as far as is known; a pair that is held is sure only for a while
+// after a sign of life.
+func (c *Claims) holds(pair dataset.Hash) (ok, sure bool) {
 	c.mu.Lock()
-	over := c.over
-	c.over = nil
-	c.mu.Unlock()
-	ids := make([]int64, len(batch))
-	got := make([]bool, len(batch))
-	company := false
-	err = c.s.write(ctx, "claim pairs", func(t *tx) error {
-		clear(got)
-		for _, id := range over {
-			if _, err := t.exec("DELETE FROM claims WHERE judge = ? AND pair = ? AND claimant = ?", c.judge, id, c.id); err != nil {
-				return err
+	defer c.mu.Unlock()
+	if _, ok := c.held[pair]; !ok {
+		return false, true
+	}
+	now := time.Now()
+	// The monotonic clock stands still while a machine sleeps, the other one can
+	// be set back.
+	return true, max(now.Sub(c.beaten), now.Round(0).Sub(c.beaten.Round(0))) < lease
+}
+
+// Pending gives the pairs of the job that have open questions and that no other
+// process works on, and claims them; what is open of a pair is read once it is
+// claimed, for until then others may answer. When those are through it waits for
+// the others': until they are done by whoever has them, or can be taken over
+// because that process is gone. Each pair comes once, unless it was lost
+// ([Claims.Hold]). The caller must say [Claims.Leave] of each: the sequence ends
+// when all are left and nothing is open.
+func (c *Claims) Pending(ctx context.Context) iter.Seq2[dataset.Work, error] {
+	return func(yield func(dataset.Work, error) bool) {
+		w := walk{Claims: c, ctx: ctx, yield: yield, size: 1, pause: waitShort}
+		for {
+			err := w.round()
+			again := false
+			if err == nil {
+				again, err = w.wait()
+			}
+			if err != nil && !errors.Is(err, errEnough) {
+				yield(dataset.Work{}, err)
+			}
+			if err != nil || !again {
+				return
 			}
 		}
-		var err error
-		if company, err = c.bury(t); err != nil {
+	}
+}
+
+// walk is one sequence of pending pairs. It goes through the job in rounds.
+type walk struct {
+	*Claims
+	ctx   context.Context
+	yield func(dataset.Work, error) bool
+	size  int           // of the next batch
+	pause time.Duration // before the next round, where others have what is open
+
+	// Of the last round:
+	q         *jobQuery
+	began     int  // losses when it began
+	gave      bool // a pair
+	elsewhere bool // others had open pairs
+}
+
+// errEnough says that the one who reads a sequence wants no more of it.
+var errEnough = errors.New("enough")
+
+// round gives what is open and can be claimed.
+func (w *walk) round() (err error) {
+	if w.q, err = w.s.jobQuery(w.ctx, w.job, true); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.began = w.losses
+	w.mu.Unlock()
+	w.gave, w.elsewhere = false, false
+	batch := make([]int64, 0, mostClaims)
+	for id, err := range w.s.open(w.ctx, w.q) {
+		if err != nil {
 			return err
 		}
-		others = false
-		for i := range batch {
-			if found, err := t.one("SELECT id FROM pairs WHERE hash = ?", []any{batch[i].Pair[:]}, &ids[i]); err != nil || !found {
-				return errors.Join(err, knownPair(t, batch[i].Pair))
-			}
-			if given.has(ids[i]) {
-				continue
-			}
-			res, err := t.exec("INSERT INTO claims (judge, pair, claimant) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", c.judge, ids[i], c.id)
+		if w.came(id) {
+			continue
+		}
+		if batch = append(batch, id); len(batch) < w.size {
+			continue
+		}
+		if err := w.hand(batch); err != nil {
+			return err
+		}
+		batch = batch[:0]
+	}
+	return w.hand(batch)
+}
+
+// came tells whether a pair was given and is not lost.
+func (w *walk) came(id int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.given.has(id)
+}
+
+// hand claims a batch and gives what is open of it.
+func (w *walk) hand(batch []int64) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	began := time.Now()
+	mine, losses, err := w.claim(batch)
+	if err != nil {
+		return err
+	}
+	w.elsewhere = w.elsewhere || len(mine) < len(batch)
+	for _, id := range mine {
+		work, err := w.s.work(w.ctx, w.q, id)
+		if err != nil {
+			return err
+		}
+		if !w.take(id, work, losses) {
+			continue
+		}
+		w.gave = true
+		if !w.yield(work, nil) {
+			return errEnough
+		}
+	}
+	switch took := time.Since(began); {
+	case took < batchShort:
+		w.size = min(mostClaims, 2*w.size)
+	case took > batchLong:
+		w.size = max(1, w.size/2)
+	}
+	return nil
+}
+
+// claim gives those of a batch that are this process's now, and how many losses
+// there were until then.
+func (c *Claims) claim(batch []int64) (mine []int64, losses int, err error) {
+	losses, err = c.beat("claim pairs", 0, func(t *tx, id int64) error {
+		mine = nil
+		for _, pair := range batch {
+			res, err := t.exec("INSERT INTO claims (judge, pair, claimant) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", c.judge, pair, id)
 			if err != nil {
 				return err
 			}
@@ -217,110 +355,146 @@ func (c *Claims) claim(ctx context.Context, batch []dataset.Work, given *bitset)
 			if err != nil {
 				return err
 			}
-			got[i] = n > 0
-			others = others || n == 0
+			if n > 0 {
+				mine = append(mine, pair)
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, false, err
+	return mine, losses, err
+}
+
+// take tells whether a claimed pair is to be given: it has open questions, and
+// was not lost again.
+func (c *Claims) take(id int64, w dataset.Work, losses int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.losses != losses:
+		return false
+	case len(w.Slots) == 0:
+		c.over = append(c.over, id)
+		return false
 	}
-	var q *jobQuery
-	if company {
-		if q, err = c.s.jobQuery(ctx, c.job, true); err != nil {
-			return nil, false, err
+	c.given.add(id)
+	c.held[w.Pair] = id
+	return true
+}
+
+// wait waits until another round makes sense. It reports false where nothing is
+// open any more.
+func (w *walk) wait() (again bool, err error) {
+	if w.elsewhere {
+		if w.gave {
+			w.pause = waitShort
+		}
+		select {
+		case <-time.After(w.pause):
+			w.pause = min(2*w.pause, waitLong)
+			return true, nil
+		case <-w.ctx.Done():
+			return false, w.ctx.Err()
 		}
 	}
-	for i, w := range batch {
-		if !got[i] {
+	for {
+		w.mu.Lock()
+		held, losses, changed := len(w.held), w.losses, w.changed
+		w.mu.Unlock()
+		if losses != w.began {
+			return true, nil
+		}
+		if held == 0 {
+			break
+		}
+		select {
+		case <-changed:
+		case <-w.ctx.Done():
+			return false, w.ctx.Err()
+		}
+	}
+	// Another process may have given the files other pairs.
+	imports, err := w.s.currentImports(w.ctx, w.job.Files)
+	return !slices.Equal(imports, w.q.imports), err
+}
+
+// claimant is a row of another process.
+type claimant struct {
+	id      int64
+	machine string
+	process int
+	beat    int64
+}
+
+// place names where the number of a process means the same; it is empty where
+// that is not known.
+var place = sync.OnceValue(func() string {
+	machine, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(clean(machine) + " " + space())
+})
+
+// lookAt is look, but for tests whose clock runs ahead of that of processes.
+var lookAt = look
+
+// dead tells whether a claimant is gone. Where nobody can look, and where its
+// process is a later one with the same number, it is when it was silent for long.
+// A process that is there keeps its claims, however slow it is.
+func (o *claimant) dead(silent bool) bool {
+	if here := place(); here == "" || o.machine != here {
+		return silent
+	}
+	running, age := lookAt(o.process)
+	return !running || silent && age < time.Since(time.UnixMilli(o.beat))
+}
+
+// bury takes the claims of dead processes away. It gives the others; ticks more
+// signs of life of this process have passed.
+func (c *Claims) bury(t *tx, id int64, ticks int) (map[int64]silence, error) {
+	all, err := claimants(t, id)
+	if err != nil {
+		return nil, err
+	}
+	others := map[int64]silence{}
+	for _, o := range all {
+		s := c.others[o.id]
+		if s.beat != o.beat {
+			s = silence{beat: o.beat}
+		} else {
+			s.beats += ticks
+		}
+		if !o.dead(s.beats >= beatsLost) {
+			others[o.id] = s
 			continue
 		}
-		given.add(ids[i])
-		c.mu.Lock()
-		c.ids[w.Pair] = ids[i]
-		c.mu.Unlock()
-		if company {
-			// Another process may have asked since the pair was read.
-			if err := c.recheck(ctx, q, ids[i], &w); err != nil {
-				return nil, false, err
-			}
-			if len(w.Slots) == 0 {
-				c.Leave(w.Pair)
-				continue
+		for _, stmt := range []string{"DELETE FROM claims WHERE claimant = ?", "DELETE FROM claimants WHERE id = ?"} {
+			if _, err := t.exec(stmt, o.id); err != nil {
+				return nil, err
 			}
 		}
-		mine = append(mine, w)
 	}
-	return mine, others, nil
+	return others, nil
 }
 
-// recheck takes out of a pair's questions those that are not open any more.
-func (c *Claims) recheck(ctx context.Context, q *jobQuery, pair int64, w *dataset.Work) error {
-	now, err := c.s.work(ctx, q, pair)
-	if err != nil {
-		return err
-	}
-	open := map[dataset.Slot]bool{}
-	for _, s := range now.Slots {
-		open[s] = true
-	}
-	slots := w.Slots
-	w.Slots = nil
-	for _, s := range slots {
-		if open[s] {
-			w.Slots = append(w.Slots, s)
-		}
-	}
-	return nil
-}
-
-// bury takes the claims of dead processes away. It tells whether another process
-// is there, or was since the last time.
-func (c *Claims) bury(t *tx) (company bool, err error) {
+// claimants reads the rows of all others.
+func claimants(t *tx, id int64) ([]claimant, error) {
 	st, err := t.prepare("SELECT id, machine, process, beat FROM claimants WHERE id <> ?")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	rows, err := st.Query(c.id)
+	rows, err := st.Query(id)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer rows.Close()
-	machine, herr := os.Hostname()
-	var dead []int64
+	var out []claimant
 	for rows.Next() {
-		var id, beat int64
-		var process int
-		var where string
-		if err := rows.Scan(&id, &where, &process, &beat); err != nil {
-			return false, err
+		var o claimant
+		if err := rows.Scan(&o.id, &o.machine, &o.process, &o.beat); err != nil {
+			return nil, err
 		}
-		silent := time.Since(time.UnixMilli(beat)) > beatLost
-		if silent || herr == nil && where == clean(machine) && where != "" && process != os.Getpid() && !alive(process) {
-			dead = append(dead, id)
-		} else {
-			company = true
-		}
+		out = append(out, o)
 	}
-	if err := rows.Err(); err != nil {
-		return false, err
-	}
-	rows.Close()
-	for _, id := range dead {
-		if _, err := t.exec("DELETE FROM claims WHERE claimant = ?", id); err != nil {
-			return false, err
-		}
-		if _, err := t.exec("DELETE FROM claimants WHERE id = ?", id); err != nil {
-			return false, err
-		}
-	}
-	var latest int64
-	if _, err := t.one("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'claimants'", nil, &latest); err != nil {
-		return false, err
-	}
-	if latest != c.latest {
-		// The first time nothing is known of who came and went before.
-		c.latest, company = latest, true
-	}
-	return company || len(dead) > 0, nil
+	return out, rows.Err()
 }

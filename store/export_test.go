@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,3 +52,65 @@ func BreakOne(s *Store) error {
 
 // PagePairs is how many rows of a file are looked at in one read.
 const PagePairs = pagePairs
+
+// Pause holds the store's writer up before its next transaction, until the
+// function that it gives is called.
+func Pause(s *Store) (resume func()) {
+	p := pause{Context: context.Background(), reached: make(chan struct{}), free: make(chan struct{})}
+	if err := s.w.hand(&op{ctx: p, doing: "pause", done: make(chan struct{})}); err != nil {
+		panic(err)
+	}
+	<-p.reached
+	return sync.OnceFunc(func() { close(p.free) })
+}
+
+// pause is the context of an addition at which the writer stops: it looks
+// whether the context has ended before it begins.
+type pause struct {
+	context.Context
+	reached, free chan struct{}
+}
+
+func (p pause) Err() error {
+	close(p.reached)
+	<-p.free
+	return context.Canceled
+}
+
+// Place names where the number of a process means the same.
+func Place() string { return place() }
+
+// ClaimantID is what the store knows a process by that shares a job.
+func ClaimantID(c *Claims) int64 {
+	c.life <- struct{}{}
+	defer func() { <-c.life }()
+	return c.id
+}
+
+// Abandon ends what works for the claims and gives nothing back, as a process
+// that is killed.
+func Abandon(c *Claims) {
+	c.stop()
+	<-c.done
+}
+
+// Exec changes a database beside the stores that have it open.
+func Exec(path, query string, args ...any) error {
+	db, err := sql.Open("sqlite", dsn(path, nil))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(query, args...)
+	return err
+}
+
+// AgeProcesses makes running processes old, for tests in which more time passes
+// than they have been there.
+func AgeProcesses(tb testing.TB) {
+	lookAt = func(process int) (running bool, age time.Duration) {
+		running, _ = look(process)
+		return running, 1000 * time.Hour
+	}
+	tb.Cleanup(func() { lookAt = look })
+}

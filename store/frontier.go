@@ -15,7 +15,7 @@ type frontier struct {
 
 // frontier gives the frontier of a job in this store.
 func (s *Store) frontier(q *jobQuery) *frontier {
-	key := fmt.Sprint(q.counts, q.wanted, q.imports)
+	key := fmt.Sprint(q.closed, q.wanted, q.imports)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.frontiers[key]

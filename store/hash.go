@@ -37,3 +37,16 @@ func (b *bitset) add(id int64) bool {
 	(*b)[word] |= bit
 	return true
 }
+
+// has tells whether id is in the set.
+func (b bitset) has(id int64) bool {
+	word := int(id >> 6)
+	return word < len(b) && b[word]&(1<<(id&63)) != 0
+}
+
+// remove takes id out of the set.
+func (b bitset) remove(id int64) {
+	if b.has(id) {
+		b[id>>6] &^= 1 << (id & 63)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ type jobQuery struct {
 	wanted     int64         // questions of one pair
 	imports    []int64       // in the job's order of files
 	counts     string        // SQL: how many of pair s.pair's questions a table holds, %s the table
+	closed     string        // SQL: how many of them are not to be asked, failures included
+	since      int64         // failures from then on, in milliseconds, close a question
 }
 
 // jobQuery looks up a job. A judge or principles that the store does not know
@@ -77,6 +80,15 @@ func (s *Store) jobQuery(ctx context.Context, job dataset.Job, strict bool) (*jo
 	q.counts = fmt.Sprintf("(SELECT count(*) FROM %%s g WHERE g.judge = %d AND g.pair = s.pair"+
 		" AND +g.principle IN (%s) AND +g.slot_order IN (%s) AND g.sample < %d)",
 		q.judge.id, strings.Join(ids, ","), strings.Join(orders, ","), job.Samples)
+	switch {
+	case !job.RetryFailed:
+	case job.Since.IsZero():
+		q.since = math.MaxInt64
+	default:
+		q.since = job.Since.UnixMilli()
+	}
+	q.closed = fmt.Sprintf(q.counts, "sound_judgments") + " + " +
+		fmt.Sprintf(q.counts[:len(q.counts)-1], "failures") + fmt.Sprintf(" AND g.created >= %d)", q.since)
 	q.imports, err = s.currentImports(ctx, job.Files)
 	return q, err
 }
@@ -118,23 +130,25 @@ func (s *Store) currentImports(ctx context.Context, files []int64) ([]int64, err
 	return out, nil
 }
 
-// jobPair is what a page tells of a pair.
+// jobPair is what a page tells of a pair: for a plan its size, its judgments and
+// failures, for a job how many of its questions are not to be asked.
 type jobPair struct {
 	pair         int64
 	bytes        int
 	done, failed int64
+	closed       int64
 }
 
-// pairs gives the job's different pairs in source order. With pendingOnly it
-// may leave out, unseen, pairs that are done.
-func (s *Store) pairs(ctx context.Context, q *jobQuery, pendingOnly bool) iter.Seq2[jobPair, error] {
+// pairs gives the job's different pairs in source order: all of them for a plan,
+// else those that may have open questions.
+func (s *Store) pairs(ctx context.Context, q *jobQuery, plan bool) iter.Seq2[jobPair, error] {
 	return func(yield func(jobPair, error) bool) {
 		var seen bitset
 		left := q.job.Limit
 		page := make([]jobPair, 0, pagePairs)
 		// Pairs that are done need not be shown, except where they count
 		// towards a limit.
-		skip := pendingOnly && q.job.Limit == 0
+		skip := !plan && q.job.Limit == 0
 		done := s.frontier(q)
 		for i, imp := range q.imports {
 			from := int64(0)
@@ -144,7 +158,7 @@ func (s *Store) pairs(ctx context.Context, q *jobQuery, pendingOnly bool) iter.S
 			for {
 				var err error
 				var last int64
-				page, last, err = s.page(ctx, q, page[:0], imp, from, skip)
+				page, last, err = s.page(ctx, q, page[:0], imp, from, plan)
 				if err != nil {
 					yield(jobPair{}, err)
 					return
@@ -160,7 +174,7 @@ func (s *Store) pairs(ctx context.Context, q *jobQuery, pendingOnly bool) iter.S
 					if !seen.add(p.pair) {
 						continue
 					}
-					if !yield(p, nil) {
+					if (plan || p.closed < q.wanted) && !yield(p, nil) {
 						return
 					}
 					if q.job.Limit > 0 {
@@ -176,7 +190,7 @@ func (s *Store) pairs(ctx context.Context, q *jobQuery, pendingOnly bool) iter.S
 
 // page reads up to pagePairs rows of an import from place from on; last is the
 // place of the last row looked at, -1 where there is none.
-func (s *Store) page(ctx context.Context, q *jobQuery, to []jobPair, imp, from int64, skip bool) (_ []jobPair, last int64, err error) {
+func (s *Store) page(ctx context.Context, q *jobQuery, to []jobPair, imp, from int64, plan bool) (_ []jobPair, last int64, err error) {
 	const rowsOf = "SELECT seq, pair FROM source_rows WHERE import = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"
 	var max sql.NullInt64
 	if err := s.read.QueryRowContext(ctx, "SELECT max(seq) FROM ("+rowsOf+")", imp, from, pagePairs).Scan(&max); err != nil {
@@ -185,12 +199,17 @@ func (s *Store) page(ctx context.Context, q *jobQuery, to []jobPair, imp, from i
 	if !max.Valid {
 		return nil, -1, nil
 	}
-	query := "SELECT s.pair, p.bytes, " + fmt.Sprintf(q.counts, "sound_judgments") + " AS done, " +
-		fmt.Sprintf(q.counts, "failures") + " AS failed" +
-		" FROM source_rows s JOIN pairs p ON p.id = s.pair WHERE s.import = ?1 AND s.seq BETWEEN ?2 AND ?3"
-	if skip {
-		query = "SELECT s.pair, 0, 0, 0 FROM source_rows s WHERE s.import = ?1 AND s.seq BETWEEN ?2 AND ?3 AND " +
-			fmt.Sprintf(q.counts, "sound_judgments") + " < " + strconv.FormatInt(q.wanted, 10)
+	const among = " WHERE s.import = ?1 AND s.seq BETWEEN ?2 AND ?3"
+	judgments := fmt.Sprintf(q.counts, "sound_judgments")
+	query := "SELECT s.pair, p.bytes, " + judgments + ", " + fmt.Sprintf(q.counts, "failures") + ", 0" +
+		" FROM source_rows s JOIN pairs p ON p.id = s.pair" + among
+	switch {
+	case plan:
+	case q.job.Limit > 0:
+		query = "SELECT s.pair, 0, 0, 0, " + q.closed + " FROM source_rows s" + among
+	default:
+		// The first condition alone settles nearly all of the pairs that are done.
+		query = fmt.Sprintf("SELECT s.pair, 0, 0, 0, 0 FROM source_rows s%s AND %s < %d AND %s < %[3]d", among, judgments, q.wanted, q.closed)
 	}
 	rows, err := s.read.QueryContext(ctx, query+" ORDER BY s.seq", imp, from, max.Int64)
 	if err != nil {
@@ -199,7 +218,7 @@ func (s *Store) page(ctx context.Context, q *jobQuery, to []jobPair, imp, from i
 	defer rows.Close()
 	for rows.Next() {
 		var p jobPair
-		if err := rows.Scan(&p.pair, &p.bytes, &p.done, &p.failed); err != nil {
+		if err := rows.Scan(&p.pair, &p.bytes, &p.done, &p.failed, &p.closed); err != nil {
 			return nil, 0, s.failed("find what is pending", err)
 		}
 		to = append(to, p)
@@ -215,7 +234,7 @@ func (s *Store) Plan(ctx context.Context, job dataset.Job) (dataset.Plan, error)
 	if err != nil {
 		return plan, err
 	}
-	for p, err := range s.pairs(ctx, q, false) {
+	for p, err := range s.pairs(ctx, q, true) {
 		if err != nil {
 			return plan, err
 		}
@@ -239,28 +258,37 @@ func (s *Store) Pending(ctx context.Context, job dataset.Job) iter.Seq2[dataset.
 			yield(dataset.Work{}, err)
 			return
 		}
-		s.open(ctx, q, func(int64) bool { return false }, yield)
+		for id, err := range s.open(ctx, q) {
+			var w dataset.Work
+			if err == nil {
+				w, err = s.work(ctx, q, id)
+			}
+			if err != nil {
+				yield(dataset.Work{}, err)
+				return
+			}
+			if len(w.Slots) > 0 && !yield(w, nil) {
+				return
+			}
+		}
 	}
 }
 
-// open gives yield the pairs of a job with their open questions, but those that
-// skip says are to be left.
-func (s *Store) open(ctx context.Context, q *jobQuery, skip func(pair int64) bool, yield func(dataset.Work, error) bool) {
-	for p, err := range s.pairs(ctx, q, true) {
+// open gives the pairs of a job that may have open questions.
+func (s *Store) open(ctx context.Context, q *jobQuery) iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		stopped, err := s.stops(ctx, q)
 		if err != nil {
-			yield(dataset.Work{}, err)
+			yield(0, err)
 			return
 		}
-		if p.done == q.wanted || skip(p.pair) {
-			continue
-		}
-		w, err := s.work(ctx, q, p.pair)
-		if err != nil {
-			yield(dataset.Work{}, err)
-			return
-		}
-		if len(w.Slots) > 0 && !yield(w, nil) {
-			return
+		for p, err := range s.pairs(ctx, q, false) {
+			if err == nil && stopped.has(p.pair) {
+				continue
+			}
+			if !yield(p.pair, err) {
+				return
+			}
 		}
 	}
 }
@@ -268,11 +296,8 @@ func (s *Store) open(ctx context.Context, q *jobQuery, skip func(pair int64) boo
 // work gives a pair with its open questions.
 func (s *Store) work(ctx context.Context, q *jobQuery, pair int64) (dataset.Work, error) {
 	var w dataset.Work
-	table := "SELECT principle, slot_order, sample FROM sound_judgments WHERE judge = ?1 AND pair = ?2"
-	if !q.job.RetryFailed {
-		table += " UNION ALL SELECT principle, slot_order, sample FROM failures WHERE judge = ?1 AND pair = ?2"
-	}
-	rows, err := s.read.QueryContext(ctx, table, q.judge.id, pair)
+	rows, err := s.read.QueryContext(ctx, `SELECT principle, slot_order, sample FROM sound_judgments WHERE judge = ?1 AND pair = ?2
+		UNION ALL SELECT principle, slot_order, sample FROM failures WHERE judge = ?1 AND pair = ?2 AND created >= ?3`, q.judge.id, pair, q.since)
 	if err != nil {
 		return w, s.failed("find what is pending", err)
 	}

@@ -20,7 +20,7 @@ func (s *Store) Outlook(ctx context.Context, job dataset.Job, progress func(pair
 		return out, err
 	}
 	l := &outlook{s: s, q: q, out: &out, done: make([]int64, len(job.Principles)), failed: make([]int64, len(job.Principles))}
-	for p, err := range s.pairs(ctx, q, false) {
+	for p, err := range s.pairs(ctx, q, true) {
 		if err != nil {
 			return out, err
 		}
