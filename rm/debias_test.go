@@ -54,6 +54,7 @@ func byLength(tr *rm.Training) (longer, shorter float64) {
 }
 
 func TestDebiasedModelDoesNotJudgeByLength(t *testing.T) {
+	statistics(t)
 	pairs := longPairs(1500)
 	_, plain := mustTrain(t, pairs, rm.Options{Holdout: 0.3})
 	_, fair := mustTrain(t, pairs, rm.Options{Holdout: 0.3, Debias: []string{rm.DebiasLength}})
@@ -91,6 +92,7 @@ func TestDebiasOptions(t *testing.T) {
 // What is good hangs on the kind of prompt: the expectation must find the kinds
 // by what replies to them look like.
 func TestExpectationFindsKindsOfPrompts(t *testing.T) {
+	statistics(t)
 	r := rand.New(rand.NewPCG(22, 1))
 	var pairs []*dataset.Pair
 	for i := range 1200 {

@@ -149,6 +149,7 @@ func TestSwappedPairHasTheSameWords(t *testing.T) {
 }
 
 func TestExplanationNamesWhatTheModelLearned(t *testing.T) {
+	statistics(t)
 	for _, name := range []string{"linear", "all features", "mlp", "stack"} {
 		x, err := trained(t, name).m.Explain(context.Background(), rm.Item{
 			Prompt: dataset.Prompt("Tell me story 1 about birds."),

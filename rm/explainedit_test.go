@@ -23,11 +23,10 @@ func smallestEdit(t *testing.T, m *rm.Model, p *dataset.Pair, upTo int) *rm.Edit
 }
 
 func TestSmallestEditTurnsThePreference(t *testing.T) {
-	pairs := makePairs(31, 300)
 	for _, name := range []string{"linear", "mlp", "ensemble"} {
-		m, _ := mustTrain(t, pairs, forms()[name])
+		m := trained(t, name).m
 		flips := 0
-		for _, p := range makePairs(32, 20) {
+		for _, p := range makePairs(32, few(20, 4)) {
 			before, _, _ := margin(t, m, p)
 			e := smallestEdit(t, m, p, 15)
 			if !e.Flips {

@@ -10,11 +10,12 @@ import (
 )
 
 func TestOverviewNamesWhatTheHeadsLookAt(t *testing.T) {
+	statistics(t)
 	ctx := context.Background()
 	for _, name := range []string{"linear", "all features", "mlp, sources", "ensemble", "stack", "principles"} {
 		f := trained(t, name)
 		o, m := f.o, f.m
-		b, err := m.Background(ctx, seq(formPairs), o)
+		b, err := m.Background(ctx, seq(formPairs()), o)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -10,6 +10,7 @@ import (
 )
 
 func TestNoiseOfAnnotatorsIsFound(t *testing.T) {
+	statistics(t)
 	pairs := makePairs(20, 1500)
 	r := rand.New(rand.NewPCG(3, 3))
 	flip := map[string]float64{"careful": 0.03, "careless": 0.35}

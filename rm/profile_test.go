@@ -73,6 +73,7 @@ func TestProfileOfTheHoldout(t *testing.T) {
 // Without a holdout it is of the training's own replies; with many prompts it
 // stays small.
 func TestProfileOfTheTraining(t *testing.T) {
+	statistics(t)
 	pairs := makePairs(5, 3000)
 	m, _, err := rm.Train(t.Context(), seq(pairs), rm.Options{L2: []float64{1}, Features: []string{rm.FeatureHash}, Dim: 1 << 12})
 	if err != nil {

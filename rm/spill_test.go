@@ -33,7 +33,7 @@ func asBytes(t *testing.T, m *rm.Model) []byte {
 // What goes to disk is streamed from there to the same model, bit for bit, with
 // the same figures, and nothing is left of it.
 func TestFeaturesOnDiskMakeTheSameModel(t *testing.T) {
-	pairs := makePairs(11, 240)
+	pairs := makePairs(11, few(240, 60))
 	for i := range 20 { // duplicates, some of them in the holdout
 		p := *pairs[i]
 		p.Source = dataset.Source{File: "again", Line: i + 1, Extra: dataset.Object{{Key: "by", Value: []byte(`"x"`)}}}
@@ -55,12 +55,15 @@ func TestFeaturesOnDiskMakeTheSameModel(t *testing.T) {
 		"weight":     {Weight: func(p *dataset.Pair) float64 { return float64(1 + len(p.First.Text)%3) }},
 		"principles": {Head: rm.HeadPrinciples, Principles: []string{"one", "two"}, Votes: votesOf},
 	} {
+		if testing.Short() && name != "all" && name != "principles" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
-			o.Holdout = 0.2
+			o.Holdout, o.Dim = 0.2, 1<<12
 			m, tr := mustTrain(t, pairs, o)
 			want := asBytes(t, m)
 			o.TempDir = t.TempDir()
-			for _, memory := range []int64{1, 160_000} { // from the first pair on; somewhere on the way
+			for _, memory := range []int64{int64(few(160_000, 40_000)), 1} { // somewhere on the way; from the first pair on
 				o.Memory = memory
 				m, got := mustTrain(t, pairs, o)
 				if !bytes.Equal(asBytes(t, m), want) {
@@ -103,7 +106,7 @@ func TestStoppedTrainingOnDisk(t *testing.T) {
 			cancel()
 		}
 	}
-	_, tr, err := rm.Train(ctx, seq(makePairs(13, 600)), o)
+	_, tr, err := rm.Train(ctx, seq(makePairs(13, few(600, 200))), o)
 	if err != nil || !tr.Interrupted || len(tr.Holdout) == 0 {
 		t.Errorf("%v %+v", err, tr)
 	}

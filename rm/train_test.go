@@ -108,6 +108,23 @@ func mustTrain(t testing.TB, pairs []*dataset.Pair, o rm.Options) (*rm.Model, *r
 	return m, tr
 }
 
+// statistics skips a test whose point is a figure over many pairs where -short is
+// set, as it is beside the race detector: smaller tests take the same paths.
+func statistics(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a figure over many pairs")
+	}
+}
+
+// few gives fewer pairs where -short is set.
+func few(n, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
 func TestLearnsAndKeepsHoldoutApart(t *testing.T) {
 	pairs := makePairs(1, 600)
 	m, tr := mustTrain(t, pairs, rm.Options{Holdout: 0.2, Seed: 3})
@@ -219,7 +236,7 @@ func TestOrderAndOrientationDoNotCount(t *testing.T) {
 }
 
 func TestSameModelOnAnyNumberOfProcessors(t *testing.T) {
-	pairs := makePairs(4, 1200)
+	pairs := makePairs(4, few(1200, 300))
 	o := rm.Options{Holdout: 0.1}
 	m, _ := mustTrain(t, pairs, o)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -298,7 +315,7 @@ func TestTrainErrors(t *testing.T) {
 
 func TestFewPrompts(t *testing.T) {
 	for prompts := 1; prompts <= 12; prompts++ {
-		for seed := range int64(10) {
+		for seed := range int64(few(10, 2)) {
 			pairs := makePairs(8, 2*prompts)
 			_, tr := mustTrain(t, pairs, rm.Options{Holdout: 0.1, Seed: seed})
 			if tr.Train == 0 || tr.Train+tr.Validation+len(tr.Holdout) != 2*prompts {
@@ -335,6 +352,7 @@ func TestTiesAloneTeachNothing(t *testing.T) {
 
 // A label of 0.7 is learned as a probability of 0.7, not as a win.
 func TestSoftLabelsAreProbabilities(t *testing.T) {
+	statistics(t)
 	pairs := makePairs(10, 2000)
 	for _, p := range pairs {
 		p.P = 0.3 + 0.4*p.P
