@@ -54,7 +54,7 @@ func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, 
 			return nil, err
 		}
 	}
-	if format == "csv" {
+	if format == "csv" && !tabs(rowExt(name)) {
 		name = ".csv"
 	}
 	c.messages = format == "pairs" && rowExt(name) == ".parquet"
@@ -524,10 +524,11 @@ func startsAsJSON(text string) bool {
 
 // finish writes the format's columns and then the source's others.
 func (c *Converter) finish(row, extra Object, src Source) error {
+	var seen map[string]bool
 	for _, f := range extra {
-		switch have := row.Get(f.Key); {
-		case have != nil:
-			if string(have) != string(f.Value) {
+		switch {
+		case twice(row, f.Key, &seen):
+			if string(row.Get(f.Key)) != string(f.Value) {
 				c.lose(src, false, fmt.Sprintf("the column %q, since the format has one of its own", f.Key))
 			}
 		case slices.Contains(ownColumns, f.Key) && f.Key != "cai_id", slices.Contains(c.f.own, f.Key), c.wouldRead(row, f):

@@ -177,7 +177,11 @@ func TestCSVAgainstEncodingCSV(t *testing.T) {
 		w := csv.NewWriter(&b)
 		rows := [][]string{{"chosen", "rejected", "prompt"}}
 		for range rapid.IntRange(1, 4).Draw(t, "rows") {
-			rows = append(rows, []string{text().Draw(t, "chosen"), text().Draw(t, "rejected"), "q"})
+			row := []string{text().Draw(t, "chosen"), text().Draw(t, "rejected"), "q"}
+			for i := range row { // what encoding/csv leaves without quotes, and damaged files have
+				row[i] = strings.ReplaceAll(strings.TrimPrefix(row[i], "\ufeff"), "\x00", "")
+			}
+			rows = append(rows, row)
 		}
 		if err := w.WriteAll(rows); err != nil {
 			t.Fatal(err)

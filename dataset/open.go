@@ -26,7 +26,7 @@ const (
 	readBuffer = 256 << 10
 )
 
-// input is an opened file: decompressed, without a byte order mark.
+// input is an opened file: decompressed, in UTF-8, without a byte order mark.
 type input struct {
 	name   string // as the user named it
 	base   string // lower case, without .gz or .zst; empty for stdin
@@ -66,12 +66,10 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 	if err := in.decompress(counted); err != nil {
 		return in, err
 	}
-	switch head, _ := in.r.Peek(3); {
-	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-		in.r.Discard(3)
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return in, fmt.Errorf("%s: UTF-16 text; convert it to UTF-8, for example with iconv", name)
+	if err := in.foreign(); err != nil {
+		return in, err
 	}
+	in.decode()
 	return in, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -25,9 +26,15 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 			err = fmt.Errorf("a damaged Parquet file: %v", r)
 		}
 	}()
+	if head, _ := in.r.Peek(4); string(head) != "PAR1" && len(head) > 0 {
+		return fmt.Errorf("not a Parquet file, although its name says so: it begins with %q", head)
+	}
 	file, size, err := in.seekable()
 	if err != nil {
 		return err
+	}
+	if size == 0 {
+		return nil
 	}
 	// The library makes room for as long a footer as the file says that it has.
 	var end [8]byte
@@ -198,7 +205,7 @@ func (c *column) row(row parquet.Row, values [][]parquet.Value, line int) rawRec
 	}
 	rec := rawRecord{line: line, obj: make(Object, 0, len(c.fields))}
 	for _, f := range c.fields {
-		raw, err := f.append(nil, values)
+		raw, err := f.append(nil, values[f.leaf:f.leaf+f.leaves])
 		if err != nil {
 			return rawRecord{line: line, bad: fmt.Sprintf("column %q: %v", f.name, err)}
 		}
@@ -209,12 +216,13 @@ func (c *column) row(row parquet.Row, values [][]parquet.Value, line int) rawRec
 	return rec
 }
 
-// append writes the value that the leaves under c hold as JSON.
+// append writes the value that the leaves under c hold as JSON; values are those
+// leaves' own.
 func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
-	if c.leaves == 0 || len(values[c.leaf]) == 0 {
+	if c.leaves == 0 || len(values[0]) == 0 {
 		return append(b, "null"...), nil
 	}
-	first := values[c.leaf][0]
+	first := values[0][0]
 	if first.DefinitionLevel() < c.def {
 		return append(b, "null"...), nil
 	}
@@ -230,7 +238,7 @@ func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
 			}
 			b = append(append(b, quote(f.name)...), ':')
 			value := len(b)
-			if b, err = f.append(b, values); err != nil {
+			if b, err = f.append(b, f.of(c, values)); err != nil {
 				return b, err
 			}
 			if c.message && f.name != "content" && string(b[value:]) == "null" {
@@ -271,12 +279,10 @@ func (c *column) appendList(b []byte, values [][]parquet.Value, first parquet.Va
 	if first.DefinitionLevel() <= c.def {
 		return append(b, end), nil // there, and without elements
 	}
-	left := make([][]parquet.Value, len(values))
-	copy(left[c.leaf:], values[c.leaf:c.leaf+c.leaves])
-	part := make([][]parquet.Value, len(values))
+	left, part := slices.Clone(values), make([][]parquet.Value, len(values))
 	var err error
-	for n := 0; len(left[c.leaf]) > 0; n++ {
-		for i := c.leaf; i < c.leaf+c.leaves; i++ {
+	for n := 0; len(left[0]) > 0; n++ {
+		for i := range left {
 			end := min(1, len(left[i]))
 			for end < len(left[i]) && left[i][end].RepetitionLevel() > c.rep {
 				end++
@@ -292,12 +298,18 @@ func (c *column) appendList(b []byte, values [][]parquet.Value, first parquet.Va
 			}
 			continue
 		}
-		if b, err = c.elem.fields[0].append(b, part); err != nil {
+		key, value := c.elem.fields[0], c.elem.fields[1]
+		if b, err = key.append(b, key.of(c, part)); err != nil {
 			return b, err
 		}
-		if b, err = c.elem.fields[1].append(append(b, ':'), part); err != nil {
+		if b, err = value.append(append(b, ':'), value.of(c, part)); err != nil {
 			return b, err
 		}
 	}
 	return append(b, end), nil
+}
+
+// of gives those of the values under a column that belong to c.
+func (c *column) of(around *column, values [][]parquet.Value) [][]parquet.Value {
+	return values[c.leaf-around.leaf:][:c.leaves]
 }

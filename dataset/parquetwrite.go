@@ -3,7 +3,7 @@ package dataset
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -16,16 +16,23 @@ import (
 // shape is the type of a column as all of its values have it so far. Parquet has
 // one type for a column; JSON may have several, which become JSON texts.
 type shape struct {
-	kind   byte // 0 nothing but null yet, 't' boolean, 'i' integer, 'f' float, '"' text, '[' list, '{' object, '*' JSON as a text
-	elem   *shape
-	names  []string // of an object, in the order that they were seen
-	fields map[string]*shape
-	column int // the first leaf
-	def    int // definition level of a value that is there
+	kind    byte // 0 nothing but null yet, 't' boolean, 'i' integer, 'f' float, '"' text, '[' list, '{' object, '*' JSON as a text
+	elem    *shape
+	columns          // of an object, in the order that they were seen
+	fields  []*shape // theirs
+	values  []json.RawMessage
+	column  int // the first leaf
+	def     int // definition level of a value that is there
+	deep    int // lists and objects around it
 }
 
-// maxFields bounds the fields of a struct, for objects whose keys are data.
-const maxFields = 200
+const (
+	// maxFields bounds the fields of a struct, for objects whose keys are data. The
+	// columns of the file have no such bound.
+	maxFields = 200
+	// maxNested bounds how deep a column's type goes: Parquet's levels are bytes.
+	maxNested = 32
+)
 
 func (s *shape) see(raw json.RawMessage) {
 	kind := kindOf(raw)
@@ -51,6 +58,9 @@ func (s *shape) see(raw json.RawMessage) {
 	case s.kind != kind:
 		s.kind = '*'
 	}
+	if (s.kind == '[' || s.kind == '{') && s.deep > maxNested {
+		s.kind = '*'
+	}
 	switch s.kind {
 	case '[':
 		items, err := elements(raw)
@@ -59,7 +69,7 @@ func (s *shape) see(raw json.RawMessage) {
 			return
 		}
 		if s.elem == nil {
-			s.elem = &shape{}
+			s.elem = &shape{deep: s.deep + 1}
 		}
 		for _, item := range items {
 			s.elem.see(item)
@@ -76,38 +86,32 @@ func (s *shape) see(raw json.RawMessage) {
 }
 
 func (s *shape) object(o Object) {
-	if s.fields == nil {
-		s.fields = map[string]*shape{}
-	}
 	for _, f := range o {
 		if f.Key == "" {
 			s.kind = '*'
 			return
 		}
-		child := s.fields[f.Key]
-		if child == nil {
-			if len(s.names) >= maxFields {
+		place, isNew := s.add(f.Key)
+		if isNew {
+			if s.deep > 0 && place >= maxFields {
 				s.kind = '*'
 				return
 			}
-			child = &shape{}
-			s.fields[f.Key], s.names = child, append(s.names, f.Key)
+			s.fields = append(s.fields, &shape{deep: s.deep + 1})
 		}
-		child.see(f.Value)
+		s.fields[place].see(f.Value)
 	}
 }
 
 // group is a struct that keeps the order of its fields.
 type group struct {
 	parquet.Group
-	names []string
+	columns
 }
 
 func (g group) Fields() []parquet.Field {
 	fields := g.Group.Fields()
-	slices.SortFunc(fields, func(a, b parquet.Field) int {
-		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
-	})
+	slices.SortFunc(fields, func(a, b parquet.Field) int { return g.at[a.Name()] - g.at[b.Name()] })
 	return fields
 }
 
@@ -135,9 +139,9 @@ func (s *shape) node(def int, leaf *int) parquet.Node {
 }
 
 func (s *shape) group(def int, leaf *int) parquet.Node {
-	g := group{parquet.Group{}, s.names}
-	for _, name := range s.names {
-		g.Group[name] = s.fields[name].node(def, leaf)
+	g := group{parquet.Group{}, s.columns}
+	for i, name := range s.names {
+		g.Group[name] = s.fields[i].node(def, leaf)
 	}
 	return g
 }
@@ -196,8 +200,9 @@ func (s *shape) put(row []parquet.Row, raw json.RawMessage, rep, depth, def int)
 }
 
 func (s *shape) putFields(row []parquet.Row, o Object, rep, depth, def int) {
-	for _, name := range s.names {
-		s.fields[name].put(row, o.Get(name), rep, depth, def)
+	s.values, _ = s.spread(o, s.values)
+	for i, field := range s.fields {
+		field.put(row, s.values[i], rep, depth, def)
 	}
 }
 
@@ -228,7 +233,7 @@ func (p *parquetWriter) WriteRow(o Object) error {
 		return p.err
 	}
 	if p.root.object(o); p.root.kind != '{' {
-		return fmt.Errorf("more than %d columns, or one without a name: Parquet is for tables", maxFields)
+		return errors.New("a column without a name: Parquet needs one")
 	}
 	return p.enc.Encode(o)
 }

@@ -255,7 +255,11 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 		return
 	}
 	defer in.Close()
-	c := in.container(containerName, text)
+	c, err := in.container(containerName, text)
+	if err != nil {
+		yield(nil, in.readError(err))
+		return
+	}
 	if c == containerText {
 		if !text {
 			yield(nil, fmt.Errorf("%s: a text has no pairs", r.name))
