@@ -194,9 +194,9 @@ func (c *Converter) joined(done *joined) error {
 		return nil
 	}
 	for _, r := range done.lone {
-		c.lose(r.Source, true, loneReason)
+		c.lose(r.Source, true, done.reason)
 	}
-	for _, p := range done.pairs {
+	for p := range done.pairs {
 		if err := c.pair(p); err != nil {
 			return err
 		}
@@ -234,8 +234,9 @@ func (c *Converter) list(r *Record) error {
 	}
 	if reason != "" {
 		c.lose(r.Source, true, reason)
+		return nil
 	}
-	for _, p := range pairs {
+	for p := range pairs {
 		if err := c.pair(p); err != nil {
 			return err
 		}
@@ -319,13 +320,7 @@ func (p *Pair) preference() *Preference {
 // gives the prompt as it can be held.
 func (c *Converter) keys(s Source, prompt Conversation, replies ...Response) Conversation {
 	var lost []string
-	add := func(extra string) {
-		for _, k := range extraKeys(extra) {
-			if !slices.Contains(lost, k) {
-				lost = append(lost, k)
-			}
-		}
-	}
+	add := func(extra string) { lost = append(lost, extraKeys(extra)...) }
 	if !c.f.prompts && slices.ContainsFunc(prompt, func(m Message) bool { return m.Extra != "" }) {
 		prompt = slices.Clone(prompt)
 		for i := range prompt {
@@ -338,7 +333,8 @@ func (c *Converter) keys(s Source, prompt Conversation, replies ...Response) Con
 			add(r.Extra)
 		}
 	}
-	for _, k := range lost {
+	slices.Sort(lost)
+	for _, k := range slices.Compact(lost) {
 		c.lose(s, false, fmt.Sprintf("the key %q of messages", k))
 	}
 	return prompt

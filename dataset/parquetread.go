@@ -23,7 +23,7 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	// A damaged file may be one that the library did not foresee.
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("a damaged Parquet file: %v", r)
+			err = fmt.Errorf("a Parquet file that is damaged, or has more than is read here: %v", r)
 		}
 	}()
 	if head, _ := in.r.Peek(4); string(head) != "PAR1" && len(head) > 0 {
@@ -57,6 +57,9 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	}
 	leaf := 0
 	root := makeStruct(f.Schema(), 0, 0, &leaf)
+	if err := root.ours(f); err != nil {
+		return err
+	}
 	values := make([][]parquet.Value, leaf)
 	line := 0
 	buf := make([]parquet.Row, 64)
@@ -103,7 +106,8 @@ func (in *input) seekable() (io.ReaderAt, int64, error) {
 
 // column is a node of the schema as values are read from it.
 type column struct {
-	kind   byte // '"' text, 'b' bytes, '0' another leaf, '{' struct, '[' list, 'm' map
+	kind   byte  // '"' text, '*' JSON as a text, '0' another leaf, 'd' 'u' 'h' 'T' 'D' see number, '{' struct, '[' list, 'm' map
+	unit   int64 // of decimals the scale, of times the nanoseconds
 	name   string
 	leaf   int // the first leaf under it
 	leaves int
@@ -114,6 +118,8 @@ type column struct {
 	// message tells that a struct has a role: in one message a key that others have is
 	// not there, which Parquet can only say by null.
 	message bool
+	// spilled tells that the column extra of a file holds further columns.
+	spilled bool
 }
 
 func makeStruct(n parquet.Node, rep, def int, leaf *int) *column {
@@ -151,9 +157,7 @@ func asRepeated(rep, def int, leaf *int, elem func(rep, def int) *column) *colum
 func makePresent(name string, n parquet.Node, rep, def int, leaf *int) *column {
 	if n.Leaf() {
 		c := &column{kind: '0', leaf: *leaf, leaves: 1, def: def}
-		if k := n.Type().Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
-			c.kind = '"'
-		}
+		c.kind, c.unit = leafKind(n.Type())
 		*leaf++
 		return c
 	}
@@ -209,7 +213,13 @@ func (c *column) row(row parquet.Row, values [][]parquet.Value, line int) rawRec
 		if err != nil {
 			return rawRecord{line: line, bad: fmt.Sprintf("column %q: %v", f.name, err)}
 		}
-		if kindOf(raw) != 'n' { // Parquet has no column that is missing in one row
+		switch {
+		case kindOf(raw) == 'n': // Parquet has no column that is missing in one row
+		case c.spilled && f.name == extraColumn:
+			if rec.obj, err = appendObject(rec.obj, raw); err != nil {
+				return rawRecord{line: line, bad: fmt.Sprintf("column %q: %v", f.name, err)}
+			}
+		default:
 			rec.obj = append(rec.obj, Field{f.name, raw})
 		}
 	}
@@ -248,12 +258,18 @@ func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
 		return append(b, '}'), nil
 	case '[', 'm':
 		return c.appendList(b, values, first)
-	case '"':
+	case '"', '*':
 		text := first.ByteArray()
 		if !utf8.Valid(text) {
 			return b, errors.New(badUTF8(text))
 		}
-		return append(b, quote(string(text))...), nil
+		if s := (scanner{data: text}); c.kind == '*' && s.skip() == nil && s.pos == len(text) {
+			return append(b, text...), nil
+		}
+		return appendQuoted(b, text), nil
+	case '0':
+	default:
+		return c.appendLogical(b, first)
 	}
 	switch first.Kind() {
 	case parquet.Boolean:

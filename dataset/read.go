@@ -98,11 +98,11 @@ func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 				return true
 			}
 			for _, lone := range done.lone {
-				if !yield(nil, &RecordError{File: name, Line: lone.Source.Line, Reason: loneReason, Lone: true}) {
+				if !yield(nil, &RecordError{File: name, Line: lone.Source.Line, Reason: done.reason, Lone: true}) {
 					return false
 				}
 			}
-			for _, p := range done.pairs {
+			for p := range done.pairs {
 				if !yield(p, nil) {
 					return false
 				}
@@ -127,7 +127,7 @@ func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 					if reason != "" {
 						return yield(nil, r.bad(c.source.Line, reason))
 					}
-					for _, p := range pairs {
+					for p := range pairs {
 						if !yield(p, nil) {
 							return false
 						}
@@ -201,7 +201,8 @@ type content struct {
 	list   []Response
 	chosen int // of the list, how many were chosen over the rest
 	ranks  []float64
-	prob   *float64 // that the first of a list of two is better, where the file says it
+	sorted []float64 // ranks, the best first; made when it is needed
+	prob   *float64  // that the first of a list of two is better, where the file says it
 	// dropped names what the record has and nothing here keeps.
 	dropped []string
 	asked   []string // the columns of the prompt

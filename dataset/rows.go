@@ -86,16 +86,15 @@ type columns struct {
 }
 
 // add gives the place of a column, at the end if it is new.
-func (c *columns) add(name string) (place int, isNew bool) {
+func (c *columns) add(name string) int {
 	if c.at == nil {
 		c.at = map[string]int{}
 	}
-	if i, ok := c.at[name]; ok {
-		return i, false
+	if _, ok := c.at[name]; !ok {
+		c.at[name] = len(c.names)
+		c.names = append(c.names, name)
 	}
-	c.at[name] = len(c.names)
-	c.names = append(c.names, name)
-	return len(c.names) - 1, true
+	return c.at[name]
 }
 
 // spread puts a record's values at the places of its columns, nil where it has
