@@ -437,10 +437,7 @@ func (l *labelRun) report(n label.Count) error {
 	return nil
 }
 
+// judgedFilter finds what the judge made of the pairs of this run.
 func (l *labelRun) judgedFilter() store.Filter {
-	f := store.Filter{Judge: l.job.Judge, Principles: l.job.Principles}
-	if len(l.in.files) == 1 {
-		f.Source = l.in.files[0]
-	}
-	return f
+	return store.Filter{Judge: l.job.Judge, Principles: l.job.Principles, Files: l.job.Files, Limit: l.job.Limit}
 }
