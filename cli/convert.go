@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -113,10 +112,10 @@ func (a *app) runConvert(c *urfave.Context) error {
 			prog.set(n, "")
 		}
 	}
-	res := convertJSON{Bad: in.bad, Files: []splitJSON{}, Losses: []lossJSON{}}
+	res := convertJSON{Bad: in.bad(), Files: []splitJSON{}, Losses: []lossJSON{}}
 	var converters []*dataset.Converter
 	for _, p := range parts {
-		if err := p.conv.Close(); err != nil {
+		if err := p.conv.Flush(); err != nil {
 			return err
 		}
 		p.Records = p.conv.Written
@@ -132,8 +131,14 @@ func (a *app) runConvert(c *urfave.Context) error {
 			left += l.Records
 		}
 	}
-	if res.Records == 0 && in.bad == 0 && left == 0 {
-		return errors.New("convert: the input holds no record")
+	if res.Records == 0 {
+		a.sayLosses(losses)
+		return noneWritten(left, c.String("to"))
+	}
+	for _, p := range parts {
+		if err := p.conv.Close(); err != nil {
+			return err
+		}
 	}
 	if err := commitConverting(parts); err != nil {
 		return err
@@ -151,10 +156,16 @@ func (a *app) runConvert(c *urfave.Context) error {
 			return err
 		}
 	}
-	if in.bad > 0 || left > 0 {
+	if left > 0 {
 		return silent(ExitSomeFailed)
 	}
 	return nil
+}
+
+// noneWritten says that a format could hold none of the records, so that no file is
+// made.
+func noneWritten(left int, format string) error {
+	return &exitError{code: ExitSomeFailed, err: fmt.Errorf("none of %d records can be written as %s: nothing is written", left, format)}
 }
 
 // sayLosses lists what a format could not hold.

@@ -90,11 +90,15 @@ func (a *app) runExport(c *urfave.Context) error {
 			n++
 		}
 	}
+	switch {
+	case n == 0 && left == 0:
+		return fmt.Errorf("nothing to export: no %s is there", strings.TrimSuffix(c.String("from"), "s"))
+	case n == 0:
+		a.sayLosses(w.Losses())
+		return noneWritten(left, c.String("format"))
+	}
 	if err := w.Close(); err != nil {
 		return err
-	}
-	if n == 0 && left == 0 {
-		return fmt.Errorf("nothing to export: no %s", strings.TrimSuffix(c.String("from"), "s")+" is there")
 	}
 	if err := out.commit(); err != nil {
 		return err

@@ -537,12 +537,18 @@ func (c *Converter) finish(row, extra Object, src Source) error {
 	return c.rows.WriteRow(row)
 }
 
+// Flush writes what is held back.
+func (c *Converter) Flush() error {
+	if c.f == nil {
+		return nil
+	}
+	return c.joined(c.join.flush())
+}
+
 // Close writes what is held back and ends the container.
 func (c *Converter) Close() error {
-	if c.f != nil {
-		if err := c.joined(c.join.flush()); err != nil {
-			return err
-		}
+	if err := c.Flush(); err != nil {
+		return err
 	}
 	return c.rows.Close()
 }

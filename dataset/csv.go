@@ -415,7 +415,7 @@ func knownColumn(name string) bool {
 		return true
 	}
 	for _, t := range twoColumns {
-		if name == t[0] || name == t[1] {
+		if name == t.names[0] || name == t.names[1] {
 			return true
 		}
 	}

@@ -36,7 +36,7 @@ type input struct {
 }
 
 // openInput opens the named file, "-" being stdin.
-func openInput(name string, stdin io.Reader) (in *input, err error) {
+func openInput(name string, o ReadOptions) (in *input, err error) {
 	in = &input{name: name}
 	defer func() {
 		if err != nil {
@@ -44,12 +44,17 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 			in = nil
 		}
 	}()
-	raw := stdin
-	if name == "-" {
-		if raw == nil {
-			raw = os.Stdin
-		}
-	} else {
+	raw := o.Copy
+	if name != "-" {
+		in.base = strings.ToLower(filepath.Base(name))
+	}
+	switch {
+	case raw != nil:
+	case name == "-" && o.Stdin != nil:
+		raw = o.Stdin
+	case name == "-":
+		raw = os.Stdin
+	default:
 		f, err := os.Open(name)
 		if err != nil {
 			return in, err // "open NAME: no such file or directory" says it all
@@ -58,7 +63,6 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 		if st, err := f.Stat(); err == nil && st.IsDir() {
 			return in, fmt.Errorf("%s: a folder, not a file", name)
 		}
-		in.base = strings.ToLower(filepath.Base(name))
 		raw, in.file = f, f
 	}
 	counted := &countReader{r: raw}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,8 @@ type ReadOptions struct {
 	Told func(Told)
 	// Stdin is what the name "-" reads; nil is os.Stdin.
 	Stdin io.Reader
+	// Copy, if set, is read in place of the file, which can be read once only.
+	Copy io.Reader
 }
 
 // RecordError is a record that does not fit. The sequence goes on after it if
@@ -250,7 +253,7 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 	}
 	r.g = newReading(r.name, r.o)
 	r.g.format, r.g.named = r.format, r.format != nil && r.format != &promptFormat
-	in, err := openInput(r.name, r.o.Stdin)
+	in, err := openInput(r.name, r.o)
 	if err != nil {
 		yield(nil, err)
 		return
@@ -298,7 +301,7 @@ func (r *reader) text(in *input) (*content, error) {
 		line := 1 + strings.Count(string(body[:validPrefix(body)]), "\n")
 		return nil, r.bad(line, "not valid UTF-8; a reply is text")
 	}
-	if len(body) == 0 {
+	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, r.bad(1, "the file is empty, so there is no reply")
 	}
 	src := Source{File: r.name}
