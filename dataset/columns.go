@@ -341,7 +341,7 @@ func (g *reading) lookAtTexts(o Object) (repr string) {
 			all = false
 		}
 	}
-	if turns && kindOf(o.Get("prompt")) == '"' {
+	if turns && kindOf(o.Get("prompt")) == '"' && !counted(o) {
 		keys = append(keys, "prompt")
 	}
 	for _, key := range keys {
@@ -352,6 +352,9 @@ func (g *reading) lookAtTexts(o Object) (repr string) {
 	}
 	return repr
 }
+
+// counted tells whether a record has RewardBench 2's counts of its replies.
+func counted(o Object) bool { return has(o, "num_correct", "num_incorrect", "total_completions") }
 
 // turnsIn tells whether prompt and replies are the JSON of lists of as many texts:
 // Arena's turns in cells, or RewardBench 2's lists of replies beside their counts.
@@ -377,7 +380,7 @@ func turnsIn(o Object, keys []string) bool {
 		return false
 	}
 	a, b := count(keys[0]), count(keys[1])
-	if has(o, "num_correct", "num_incorrect", "total_completions") || has(o, "domain") && a == 3 && b == 3 {
+	if counted(o) || has(o, "domain") && a == 3 && b == 3 {
 		return a > 0 && b > 0
 	}
 	return a > 0 && a == b && count("prompt") == a

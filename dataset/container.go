@@ -65,7 +65,7 @@ func (in *input) container(format string, text bool) (container, error) {
 			return containerText, nil
 		}
 		return c, nil
-	case looksCSV(head):
+	case in.looksCSV(head):
 		return containerCSV, nil
 	case !text && page(head):
 		return 0, errPage

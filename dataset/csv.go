@@ -30,6 +30,9 @@ func (in *input) eachCSV(fn func(rawRecord) bool) error {
 	if err != nil {
 		return err
 	}
+	for i, name := range h.names {
+		h.numbers[i] = ofNumbers(cmp.Or(in.ours[name], name))
+	}
 	var buf []byte
 	var obj Object
 	for {
@@ -59,8 +62,9 @@ func (in *input) eachCSV(fn func(rawRecord) bool) error {
 type csvHeader struct {
 	names   []string
 	at      map[string]int
-	extra   int // the column of that name, -1 without one
-	unnamed int // columns without a name
+	extra   int    // the column of that name, -1 without one
+	unnamed int    // columns without a name
+	numbers []bool // columns of which a comma in a number is that of its decimals
 }
 
 // extraColumn holds, as one JSON object, the columns that the CSV writer has no
@@ -87,6 +91,7 @@ func (c *csvReader) header(bad string) (*csvHeader, error) {
 		h.at[name] = i
 		h.names = append(h.names, name)
 	}
+	h.numbers = make([]bool, len(h.names))
 	if len(h.names) == 1 && strings.ContainsAny(h.names[0], otherCommas) {
 		return nil, fmt.Errorf("line %d: the header %q is one column: cells are separated by a comma, a semicolon, a tab or a vertical bar", c.start, h.names[0])
 	}
@@ -126,11 +131,13 @@ func (h *csvHeader) object(c *csvReader, buf []byte, obj Object) (_ []byte, _ Ob
 		if name == "" && h.unnamed > 1 {
 			return buf, nil, fmt.Sprintf("column %d has a value and no name in the header", i+1)
 		}
-		if i == h.extra && bytes.HasPrefix(cell, []byte("{")) {
+		if i == h.extra && (len(cell) == 0 || cell[0] == '{') {
 			continue
 		}
 		from := len(buf)
-		buf = appendQuoted(buf, cell)
+		if buf = appendQuoted(buf, cell); h.numbers[i] && decimalComma(cell, c.comma) {
+			buf[from+1+bytes.IndexByte(cell, ',')] = '.'
+		}
 		obj = append(obj, Field{name, buf[from:len(buf):len(buf)]})
 	}
 	if h.extra < 0 || !bytes.HasPrefix(c.cell(h.extra), []byte("{")) {
@@ -148,6 +155,27 @@ func (h *csvHeader) object(c *csvReader, buf []byte, obj Object) (_ []byte, _ Ob
 		}
 	}
 	return buf, all, ""
+}
+
+// ofNumbers tells whether a column holds numbers that say which reply is better, or
+// by how much.
+func ofNumbers(name string) bool {
+	switch kind, _ := labelKind(name, false); kind {
+	case labelProb, labelVote, labelFlag:
+		return true
+	case labelChoice:
+		return name != "chosen" // mostly a reply
+	}
+	return name == "margin" || strings.Contains(name, "score") || strings.Contains(name, "rating")
+}
+
+// decimalComma tells whether a cell is a number whose decimals a comma begins, as
+// spreadsheets write it in most of Europe, and there with other commas between
+// cells. Where the comma stands between cells, three decimals could be thousands.
+func decimalComma(cell []byte, comma byte) bool {
+	whole, decimals, ok := bytes.Cut(bytes.TrimLeft(cell, "+-"), []byte(","))
+	digits := func(b []byte) bool { return len(b) > 0 && len(bytes.Trim(b, "0123456789")) == 0 }
+	return ok && digits(whole) && digits(decimals) && (comma != ',' || len(decimals) != 3)
 }
 
 // csvReader reads rows that may go over several lines.
@@ -331,7 +359,7 @@ func (in *input) csvReader() (*csvReader, error) {
 		c.comma = found[0]
 	case len(found) > 1:
 		var ok bool
-		if c.comma, ok = c.choose(head, found); !ok {
+		if c.comma, ok = in.choose(head, c.lines.end, found); !ok {
 			return nil, fmt.Errorf("line 1: the header has each of %q, and it is not clear which of them separates the cells: write the names that have one as \"…\"", found)
 		}
 	}
@@ -374,22 +402,22 @@ func unquoted(line []byte) []byte {
 // choose finds the comma of a header that has several: the one that gives the
 // most columns whose names are known, else the only one by which the first rows
 // have as many cells as the header.
-func (c *csvReader) choose(head []byte, found []byte) (byte, bool) {
+func (in *input) choose(head []byte, end byte, found []byte) (byte, bool) {
 	known, fitting := make([]int, len(found)), []byte(nil)
 	for i, comma := range found {
-		p := csvReader{lines: lineReader{r: bufio.NewReaderSize(bytes.NewReader(head), readBuffer), end: c.lines.end}, comma: comma}
+		p := csvReader{lines: lineReader{r: bufio.NewReaderSize(bytes.NewReader(head), readBuffer), end: end}, comma: comma}
 		if bad, err := p.row(); bad != "" || err != nil {
 			continue
 		}
 		columns, rows, fits := p.cells(), 0, true
 		for k := range columns {
-			if knownColumn(string(p.cell(k))) {
+			if name := string(p.cell(k)); in.ours[name] != "" || knownColumn(name) {
 				known[i]++
 			}
 		}
 		for ; rows < probed && fits; rows++ {
 			bad, err := p.row()
-			if err != nil || p.lines.r.Buffered() == 0 && head[len(head)-1] != c.lines.end { // a part of a row
+			if err != nil || p.lines.r.Buffered() == 0 && head[len(head)-1] != end { // a part of a row
 				break
 			}
 			fits = bad == "" && p.cells() == columns
@@ -424,7 +452,7 @@ func knownColumn(name string) bool {
 
 // looksCSV tells whether a text begins with the header of separated values: a
 // line with the names of two known columns at least.
-func looksCSV(head []byte) bool {
+func (in *input) looksCSV(head []byte) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	line, _, _ = bytes.Cut(line, []byte("\r"))
 	if bytes.HasPrefix(line, []byte(sepLine)) && len(line) == len(sepLine)+1 {
@@ -432,7 +460,7 @@ func looksCSV(head []byte) bool {
 	}
 	n := 0
 	for _, cell := range bytes.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(commas, r) }) {
-		if knownColumn(string(bytes.Trim(cell, `"`))) {
+		if name := string(bytes.Trim(cell, `"`)); in.ours[name] != "" || knownColumn(name) {
 			n++
 		}
 	}

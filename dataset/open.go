@@ -32,12 +32,16 @@ type input struct {
 	base   string // lower case, without .gz or .zst; empty for stdin
 	r      *bufio.Reader
 	closer []func() error
-	file   *os.File // where it is read as it is
+	file   *os.File          // where it is read as it is
+	ours   map[string]string // our names of columns by the file's, where the user gave them
 }
 
 // openInput opens the named file, "-" being stdin.
 func openInput(name string, o ReadOptions) (in *input, err error) {
-	in = &input{name: name}
+	in = &input{name: name, ours: map[string]string{}}
+	for ours, theirs := range o.Columns {
+		in.ours[theirs] = ours
+	}
 	defer func() {
 		if err != nil {
 			in.Close()

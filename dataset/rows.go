@@ -194,8 +194,6 @@ func (f *outFormat) checkContainer(name string) error {
 	switch {
 	case f.name == "csv" && ext != ".csv" && !tabs(ext) && ext != "" && name != "" && name != "-":
 		return fmt.Errorf("the format csv makes no %s file: name it .csv or .tsv, or use trl", ext)
-	case f.nested && (ext == ".csv" || tabs(ext)):
-		return fmt.Errorf("cells of CSV, which are texts, cannot hold the columns of the format %s: name the file .jsonl or .parquet", f.name)
 	}
 	return nil
 }
