@@ -64,7 +64,7 @@ type csvHeader struct {
 	at      map[string]int
 	extra   int    // the column of that name, -1 without one
 	unnamed int    // columns without a name
-	numbers []bool // columns of which a comma in a number is that of its decimals
+	numbers []bool // columns of numbers
 }
 
 // extraColumn holds, as one JSON object, the columns that the CSV writer has no
@@ -125,8 +125,8 @@ func (h *csvHeader) misfit(c *csvReader) (string, error) {
 func (h *csvHeader) object(c *csvReader, buf []byte, obj Object) (_ []byte, _ Object, bad string) {
 	for i, name := range h.names {
 		cell := c.cell(i)
-		if name == "" && len(cell) == 0 {
-			continue // as after a delimiter at the end of each line
+		if len(cell) == 0 && (name == "" || h.numbers[i]) {
+			continue // as after a delimiter at the end of each line; or null
 		}
 		if name == "" && h.unnamed > 1 {
 			return buf, nil, fmt.Sprintf("column %d has a value and no name in the header", i+1)

@@ -340,7 +340,7 @@ not json
 				"e,p,x,\"y",
 			want: []string{
 				`user="say \"hi\", please" | "two\r\nlines" | "y" | 0.25 @2.0 id=a {"topic":"tides","label_prob":"0.25"}`,
-				`user="q" assistant="r" user="s" | "x" | "y" | 1 @5.0 id=b {"topic":"","label_prob":""}`,
+				`user="q" assistant="r" user="s" | "x" | "y" | 1 @5.0 id=b {"topic":""}`,
 				`-:6: 3 fields where the header has 6`,
 				`-:7: a quote inside a field that does not begin with one; write the field as "…" with "" for each quote`,
 				`-:8: the quoted field that begins on line 8 has no end`,
