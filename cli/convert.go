@@ -16,8 +16,8 @@ func (a *app) convertCommand() *urfave.Command {
 		ArgsUsage: "[--from F] [--to F] [--split SHARES] IN [OUT]; --check FILE…",
 		Description: "Formats: " + strings.Join(dataset.WriteFormats(), ", ") + ".\n" +
 			"--from is found from the columns if it is not named; --verbose tells which of them\n" +
-			"decided. OUT's name says how the records are held: .jsonl, .json, .csv, .parquet, and\n" +
-			".gz or .zst after it; without --to only that changes. - is stdin or stdout.\n" +
+			"decided. OUT's name says how the records are held: .jsonl, .json, .csv, .tsv, .parquet,\n" +
+			"and .gz or .zst after it; without --to only that changes. - is stdin or stdout.\n" +
 			"What the new format cannot hold is listed at the end; whole records that were left\n" +
 			"out make the command exit with 3. Pairs are made of kto's replies where neighbours\n" +
 			"of both labels answer the same prompt.\n\n" +

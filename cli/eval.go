@@ -301,7 +301,7 @@ type evalSet struct {
 // setName is how a file's figures are called.
 func setName(file string) string {
 	name := filepath.Base(file)
-	for _, ext := range []string{".gz", ".zst", ".jsonl", ".json", ".csv", ".parquet"} {
+	for _, ext := range []string{".gz", ".zst", ".jsonl", ".json", ".csv", ".tsv", ".tab", ".parquet"} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	return name

@@ -1,6 +1,7 @@
 package dataset_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -95,15 +96,11 @@ func aRecord(line int) *rapid.Generator[*dataset.Record] {
 	})
 }
 
-// write writes records in a format into a container and gives what was left out and
-// lost.
+// writeRecords writes records in a format into a container and gives what was left
+// out and lost.
 func writeRecords(t *rapid.T, format, name string, records []*dataset.Record) []dataset.Loss {
-	f, err := dataset.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	c, err := dataset.NewConverter(format, name, f, dataset.ReadOptions{})
+	var b bytes.Buffer
+	c, err := dataset.NewConverter(format, name, &b, dataset.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +112,14 @@ func writeRecords(t *rapid.T, format, name string, records []*dataset.Record) []
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Commit(); err != nil {
+	data := b.Bytes()
+	switch filepath.Ext(name) {
+	case ".gz":
+		data = packed(b.String())
+	case ".zst":
+		data = zstandard(b.String())
+	}
+	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return c.Losses()

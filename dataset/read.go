@@ -576,6 +576,12 @@ func unknownShape(o Object) string {
 		}
 		has = "it has " + strings.Join(keys, ", ")
 	}
+	for _, f := range o {
+		if firstKind(f.Value) == '{' && !knownColumn(f.Key) {
+			has += fmt.Sprintf("; if %s holds the records, jq -c '.%s[]' writes them as JSON Lines", f.Key, f.Key)
+			break
+		}
+	}
 	return "neither a pair (prompt, chosen, rejected) nor a reply (prompt, response): " + has
 }
 
