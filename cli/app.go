@@ -25,6 +25,7 @@ type app struct {
 	startsOver bool            // a command that is stopped keeps nothing
 	hinted     map[string]bool // what was said about errors of single items
 	said       map[string]bool // of the files that were read
+	left       map[string]int  // records that --skip-bad left out, by file
 }
 
 func (a *app) close() error {

@@ -22,12 +22,10 @@ func (u *auditing) attribute(o audit.ProbeOptions) error {
 	c := u.c
 	var back *rm.Background
 	if len(c.StringSlice("data")) > 0 && u.model.Linear() && (c.Int("influence") > 0 || c.Int("budget") > 0) {
-		var bad int
 		var err error
-		if back, bad, err = u.app.background(u.ctx, c, u.model); err != nil {
+		if back, err = u.app.background(u.ctx, c, u.model); err != nil {
 			return err
 		}
-		u.bad += bad
 	}
 	if err := u.search(back, o); err != nil {
 		return fmt.Errorf("search: %w", err)

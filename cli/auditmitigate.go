@@ -118,7 +118,6 @@ func (u *auditing) mitigate(gold *audit.GoldSet, o audit.ProbeOptions) error {
 				out = append(out, p)
 			}
 		}
-		u.bad += in.bad
 		return out, nil
 	}
 	pairs, err := read(c.StringSlice("data"), func(*dataset.Pair) bool { return true })

@@ -167,7 +167,7 @@ func (a *app) runCalibrate(c *urfave.Context) error {
 	if err := a.require(k.bounds, result); err != nil {
 		return err
 	}
-	if k.run != nil && (k.run.in.bad > 0 || k.run.seen.most()) {
+	if k.run != nil && k.run.seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil

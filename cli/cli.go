@@ -89,7 +89,7 @@ func Run(ctx context.Context, args []string, env Env) int {
 	if _, ok := env.Err.(*os.File); !ok {
 		env.Err = &oneByOne{w: env.Err} // progress and notes are written by several goroutines
 	}
-	a := &app{Env: env}
+	a := &app{Env: env, left: map[string]int{}}
 	if len(args) > 0 && args[0] == completeWord {
 		a.complete(args[1:])
 		return ExitOK
@@ -98,6 +98,9 @@ func Run(ctx context.Context, args []string, env Env) int {
 	err := a.urfave().RunContext(ctx, append([]string{"cai"}, reorder(args, a.urfave())...))
 	if cerr := a.close(); err == nil {
 		err = cerr
+	}
+	if err == nil && len(a.left) > 0 {
+		err = silent(ExitSomeFailed)
 	}
 	return a.report(ctx, err)
 }

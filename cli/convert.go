@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -17,8 +16,8 @@ func (a *app) convertCommand() *urfave.Command {
 		ArgsUsage: "[--from F] [--to F] [--split SHARES] IN [OUT]; --check FILE…",
 		Description: "Formats: " + strings.Join(dataset.WriteFormats(), ", ") + ".\n" +
 			"--from is found from the columns if it is not named; --verbose tells which of them\n" +
-			"decided. OUT's name says how the records are held: .jsonl, .json, .csv, .parquet, and\n" +
-			".gz or .zst after it; without --to only that changes. - is stdin or stdout.\n" +
+			"decided. OUT's name says how the records are held: .jsonl, .json, .csv, .tsv, .parquet,\n" +
+			"and .gz or .zst after it; without --to only that changes. - is stdin or stdout.\n" +
 			"What the new format cannot hold is listed at the end; whole records that were left\n" +
 			"out make the command exit with 3. Pairs are made of kto's replies where neighbours\n" +
 			"of both labels answer the same prompt.\n\n" +
@@ -113,10 +112,10 @@ func (a *app) runConvert(c *urfave.Context) error {
 			prog.set(n, "")
 		}
 	}
-	res := convertJSON{Bad: in.bad, Files: []splitJSON{}, Losses: []lossJSON{}}
+	res := convertJSON{Bad: in.bad(), Files: []splitJSON{}, Losses: []lossJSON{}}
 	var converters []*dataset.Converter
 	for _, p := range parts {
-		if err := p.conv.Close(); err != nil {
+		if err := p.conv.Flush(); err != nil {
 			return err
 		}
 		p.Records = p.conv.Written
@@ -132,8 +131,14 @@ func (a *app) runConvert(c *urfave.Context) error {
 			left += l.Records
 		}
 	}
-	if res.Records == 0 && in.bad == 0 && left == 0 {
-		return errors.New("convert: the input holds no record")
+	if res.Records == 0 {
+		a.sayLosses(losses)
+		return noneWritten(left, c.String("to"))
+	}
+	for _, p := range parts {
+		if err := p.conv.Close(); err != nil {
+			return err
+		}
 	}
 	if err := commitConverting(parts); err != nil {
 		return err
@@ -151,10 +156,16 @@ func (a *app) runConvert(c *urfave.Context) error {
 			return err
 		}
 	}
-	if in.bad > 0 || left > 0 {
+	if left > 0 {
 		return silent(ExitSomeFailed)
 	}
 	return nil
+}
+
+// noneWritten says that a format could hold none of the records, so that no file is
+// made.
+func noneWritten(left int, format string) error {
+	return &exitError{code: ExitSomeFailed, err: fmt.Errorf("none of %d records can be written as %s: nothing is written", left, format)}
 }
 
 // sayLosses lists what a format could not hold.

@@ -115,12 +115,6 @@ func (a *app) replies(c *urfave.Context, answer int) (*replyJob, error) {
 		}
 		longest = max(longest, n)
 	}
-	if j.total == 0 {
-		if in.bad > 0 {
-			return nil, fmt.Errorf("%s: none of %d records can be read", c.Command.Name, in.bad)
-		}
-		return nil, fmt.Errorf("%s: the input holds no reply", c.Command.Name)
-	}
 	if j.out, err = a.output(c); err != nil {
 		return nil, err
 	}
@@ -265,7 +259,7 @@ func (a *app) runCritique(c *urfave.Context) error {
 	switch {
 	case c.Bool("fail-on-violation") && violations > 0:
 		return silent(ExitCheck)
-	case failed > 0 || j.in.bad > 0 || seen.most():
+	case failed > 0 || seen.most():
 		return silent(ExitSomeFailed)
 	}
 	return nil

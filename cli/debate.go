@@ -61,7 +61,7 @@ func (a *app) debateCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "orders", Value: 2, Usage: "debate each pair in both orders, or in `1`: half the time, and the bias for a side stays in the labels"},
 			&urfave.IntFlag{Name: "samples", Value: 1, Usage: "debates of each question (`K`)"},
 			&urfave.IntFlag{Name: "votes", Usage: "sample `N` answers of the judge and count them, for servers without log-probabilities"},
-			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
+			limitFlag("pairs"),
 			&urfave.IntFlag{Name: "pairs", Usage: "at most `N` pairs of a prompt with many responses, those that tell most about their ranking"},
 			&urfave.IntFlag{Name: "seed", Usage: "seed of the debaters and of the choice of pairs (`N`)"},
 			shapeFlag(),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -65,7 +66,7 @@ func (a *app) evalCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "bins", Usage: "print accuracy by length, by overlap of the replies' words, and the reliability of the certainty; --json always has them"},
 			principleFlag(),
 			shapeFlag(),
-			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs of each file"},
+			limitFlag("pairs of each file that say which reply is better"),
 			&urfave.Int64Flag{Name: "seed", Usage: "seed of the bootstrap (`N`)"},
 			&urfave.StringFlag{Name: "card", Usage: "write all figures to `FILE`: .md, .json or .html"},
 			requireFlag("sets.rmbench.benchmark.levels.hard.score>=0.5"),
@@ -87,7 +88,6 @@ type evaluation struct {
 	bounds   []bound
 	trained  *trainedOn // nil without --train
 	words    int        // for how many pairs at most the bag-of-words baseline is fitted
-	bad      int
 }
 
 func (a *app) runEval(c *urfave.Context) (err error) {
@@ -135,7 +135,7 @@ func (a *app) runEval(c *urfave.Context) (err error) {
 	if err := a.require(e.bounds, result); err != nil {
 		return err
 	}
-	if e.bad > 0 || slices.ContainsFunc(e.scorers, func(s *evalScorer) bool { return s.seen != nil && s.seen.most() }) {
+	if slices.ContainsFunc(e.scorers, func(s *evalScorer) bool { return s.seen != nil && s.seen.most() }) {
 		return silent(ExitSomeFailed)
 	}
 	return nil
@@ -145,9 +145,6 @@ func (e *evaluation) check() error {
 	c := e.c
 	if len(c.StringSlice("rm")) == 0 && !c.Bool("judge") && len(list(c.StringSlice("baseline"))) == 0 {
 		return usagef("eval takes at least one of --rm FILE, --judge and --baseline NAME, or --matrix")
-	}
-	if c.Int("limit") < 0 {
-		return usagef("--limit cannot be negative")
 	}
 	if name := transferOnly(c); name != "" {
 		return hinted(usagef("--%s goes with --matrix", name), "add --matrix, which trains and tests on each file")
@@ -191,7 +188,7 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 		return false
 	}
 	p := e.app.progress(e.c, "eval "+filepath.Base(f), "pairs", 0)
-	sets, contests, err := eval.RunEach(ctx, setNameAmong(f, e.in.files), limited(readFile(e.in, f, dataset.Pairs), e.c.Int("limit")), asked, eval.Options{
+	sets, contests, err := eval.RunEach(ctx, setNameAmong(f, e.in.files), decided(e.in, f, e.c.Int("limit")), asked, eval.Options{
 		Seed: e.c.Int64("seed"), Subset: subset, Bins: true, Progress: func(n int) { p.set(int64(n), "") },
 		WordPairs: e.words, Words: e.trained.bag(),
 		Rule: func(p *dataset.Pair) eval.Rule {
@@ -205,7 +202,6 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 	if err != nil {
 		return err
 	}
-	e.bad = e.in.bad
 	if sets[0].N == 0 && len(sets[0].Skipped) == 1 && sets[0].Skipped[eval.SkipAbstained] > 0 {
 		return hinted(fmt.Errorf("%s: there is no answer about any of its pairs", f), "cai doctor tells what is wrong with a judge")
 	}
@@ -225,6 +221,24 @@ func (e *evaluation) file(ctx context.Context, f string) error {
 		})
 	}
 	return nil
+}
+
+// decided gives the pairs of a file up to the first n of which it says which reply is
+// better, all of them for 0.
+func decided(in *inputs, file string, n int) iter.Seq2[*dataset.Pair, error] {
+	return func(yield func(*dataset.Pair, error) bool) {
+		left := n
+		for p, err := range readFile(in, file, dataset.Pairs) {
+			if !yield(p, err) {
+				return
+			}
+			if err == nil && p.Labelled() && p.P != 0.5 {
+				if left--; left == 0 {
+					return
+				}
+			}
+		}
+	}
 }
 
 // comparisonJSON is two scorers on the same pairs of a file.
@@ -287,7 +301,7 @@ type evalSet struct {
 // setName is how a file's figures are called.
 func setName(file string) string {
 	name := filepath.Base(file)
-	for _, ext := range []string{".gz", ".zst", ".jsonl", ".json", ".csv", ".parquet"} {
+	for _, ext := range []string{".gz", ".zst", ".jsonl", ".json", ".csv", ".tsv", ".tab", ".parquet"} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	return name

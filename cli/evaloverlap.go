@@ -88,13 +88,12 @@ func (a *app) trainedOn(ctx context.Context, c *urfave.Context, in *inputs) (*tr
 	for _, f := range files {
 		out.files = append(out.files, setName(f))
 	}
-	bad := in.bad
 	var sets []*eval.Duplicates
 	for _, f := range in.files {
 		d := &eval.Duplicates{}
 		p := a.progress(c, "eval: texts of "+filepath.Base(f), "pairs", 0)
 		n := 0
-		for pair, err := range limited(readFile(in, f, dataset.Pairs), c.Int("limit")) {
+		for pair, err := range decided(in, f, c.Int("limit")) {
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -110,7 +109,6 @@ func (a *app) trainedOn(ctx context.Context, c *urfave.Context, in *inputs) (*tr
 		out.in[f] = d
 		sets = append(sets, d)
 	}
-	in.bad = bad // the same records are read again
 	p := a.progress(c, "eval: training texts", "pairs", 0)
 	defer p.done()
 	bags := eval.Bags{Most: maxWordPairs}
@@ -138,9 +136,7 @@ func wordsComparer(t *trainedOn, in *inputs, file string, limit int) (eval.Compa
 	if w := t.bag(); w != nil {
 		return w, nil
 	}
-	bad := in.bad
-	comparer, _, err := eval.BagOfWords(limited(readFile(in, file, dataset.Pairs), limit))
-	in.bad = bad // the same records are read again
+	comparer, _, err := eval.BagOfWords(decided(in, file, limit))
 	return comparer, err
 }
 

@@ -58,7 +58,15 @@ func (a *app) evalScorers(c *urfave.Context, in *inputs, trained *trainedOn) (ou
 		out = append(out, &evalScorer{name: shortName(file, models), kind: "rm", of: always(&rmComparer{Model: m}), done: done})
 	}
 	if c.Bool("judge") {
-		j, err := a.judgeComparer(c, in.pairs())
+		j, err := a.judgeComparer(c, func(yield func(*dataset.Pair, error) bool) {
+			for _, f := range in.files {
+				for p, err := range decided(in, f, c.Int("limit")) {
+					if !yield(p, err) {
+						return
+					}
+				}
+			}
+		})
 		if err != nil {
 			return out, err
 		}
@@ -109,8 +117,7 @@ func shortName(file string, files []string) string {
 
 // authorComparer reads a file for who wrote its replies.
 func authorComparer(in *inputs, file string, limit int) (eval.Comparer, error) {
-	bad := in.bad
-	comparer, named, err := eval.Authors(limited(readFile(in, file, dataset.Pairs), limit), subset)
+	comparer, named, err := eval.Authors(decided(in, file, limit), subset)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +125,6 @@ func authorComparer(in *inputs, file string, limit int) (eval.Comparer, error) {
 		return nil, hinted(fmt.Errorf("%s: no labelled pair names who wrote both replies", file),
 			"the author baseline reads columns such as chosen_model and rejected_model, mc and mr, model_a and model_b")
 	}
-	in.bad = bad // the same records are read again
 	return comparer, nil
 }
 

@@ -76,7 +76,6 @@ type transferring struct {
 	pairs   int
 	named   int // pairs whose authors are both named
 	kept    bool
-	bad     int
 }
 
 // domainPairs is what is known of a domain after the first reading.
@@ -92,8 +91,8 @@ func (a *app) evalMatrix(ctx context.Context, c *urfave.Context) (err error) {
 			return usagef("--matrix trains models of its own, without --%s", other)
 		}
 	}
-	if c.Int("limit") < 0 || c.Int("draws") < 0 {
-		return usagef("--limit and --draws cannot be negative")
+	if c.Int("draws") < 0 {
+		return usagef("--draws cannot be negative")
 	}
 	authors, share, err := authorsWanted(c.String("holdout-authors"))
 	if err != nil {
@@ -117,7 +116,7 @@ func (a *app) evalMatrix(ctx context.Context, c *urfave.Context) (err error) {
 	if t.in, err = a.inputs(c, "preference files"); err != nil {
 		return err
 	}
-	if err := t.in.rewindable(); err != nil {
+	if err := tryOut(t.in, dataset.Pairs); err != nil {
 		return err
 	}
 	names := list(c.StringSlice("features"))
@@ -149,9 +148,6 @@ func (a *app) evalMatrix(ctx context.Context, c *urfave.Context) (err error) {
 	} else {
 		printTransfer(a.Out, &out)
 	}
-	if t.bad > 0 {
-		return silent(ExitSomeFailed)
-	}
 	return nil
 }
 
@@ -168,7 +164,7 @@ func (t *transferring) domain(p *dataset.Pair, file string) string {
 // all gives the pairs of all files with the names of their domains.
 func (t *transferring) all(yield func(string, *dataset.Pair, error) bool) {
 	for _, f := range t.in.files {
-		for p, err := range limited(readFile(t.in, f, dataset.Pairs), t.c.Int("limit")) {
+		for p, err := range decided(t.in, f, t.c.Int("limit")) {
 			name := ""
 			if err == nil {
 				if p.First.Text == p.Second.Text {
@@ -219,7 +215,6 @@ func (t *transferring) read(ctx context.Context) (err error) {
 		p.set(int64(t.pairs), "")
 		return true
 	})
-	t.bad = t.in.bad
 	return err
 }
 

@@ -49,7 +49,7 @@ func (a *app) explainCommand() *urfave.Command {
 			&urfave.BoolFlag{Name: "nearest-only", Usage: "of the training pairs show the nearest, not the most influential ones: quicker"},
 			&urfave.IntFlag{Name: "edit-words", Value: 40, Usage: "look for an edit of up to `N` words that turns a preference around; 0 looks for none"},
 			promptFlag(),
-			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` records"},
+			limitFlag("records"),
 		}, readingFlags()...), inputFlags()...),
 		Action: a.runExplain,
 	}
@@ -64,8 +64,8 @@ func (a *app) runExplain(c *urfave.Context) (err error) {
 		return hinted(usagef("no reward model is named"), "use --rm FILE; cai train makes one")
 	case c.Int("top") < 1:
 		return usagef("--top %d is not a number from 1 up", c.Int("top"))
-	case c.Int("edit-words") < 0 || c.Int("limit") < 0:
-		return usagef("--edit-words and --limit cannot be negative")
+	case c.Int("edit-words") < 0:
+		return usagef("--edit-words cannot be negative")
 	case c.Bool("global") && c.NArg() > 0:
 		return hinted(usagef("--global takes no records"), "name the training data by --data FILE")
 	}
@@ -80,7 +80,7 @@ func (a *app) runExplain(c *urfave.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeModel()) }()
-	back, bad, err := a.background(ctx, c, m)
+	back, err := a.background(ctx, c, m)
 	if err != nil {
 		return err
 	}
@@ -88,16 +88,12 @@ func (a *app) runExplain(c *urfave.Context) (err error) {
 		err = a.explainGlobal(ctx, c, m, back)
 	} else {
 		err = a.explainRecords(ctx, c, in, m, back)
-		bad += in.bad
-	}
-	if err == nil && bad > 0 {
-		return silent(ExitSomeFailed)
 	}
 	return err
 }
 
 // background reads the training data; nil where there are none.
-func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*rm.Background, int, error) {
+func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*rm.Background, error) {
 	const without = "no nearest and no influential training pairs"
 	files := c.StringSlice("data")
 	_, err := os.Stat(c.String("db"))
@@ -107,16 +103,16 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 	case len(files) > 0:
 	case !fromStore:
 		a.note(c, "%s: the model was trained on files; name them by --data FILE", without)
-		return nil, 0, nil
+		return nil, nil
 	case !stored:
 		a.note(c, "%s: the model was trained on the labels of a database, and %s is not there; name it by --db FILE", without, c.String("db"))
-		return nil, 0, nil
+		return nil, nil
 	}
 	var o rm.Options
 	var r *reading
 	if len(files) == 0 || m.Metadata.Head == rm.HeadPrinciples && stored {
 		if r, err = a.reading(c); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	var in *inputs
@@ -125,7 +121,7 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 		pairs = r.trainingPairs(ctx)
 	} else {
 		if in, err = a.inputFiles(c, files); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		in.asFound() // --format, --columns and --scale are of the records
 		pairs = in.pairs()
@@ -133,7 +129,7 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 	if r != nil && m.Metadata.Head == rm.HeadPrinciples {
 		v, err := r.votes(ctx)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		o.Principles, o.Votes = v.ids, v.of
 	}
@@ -142,7 +138,7 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 	o.Progress = func(_ string, done, _ int) { p.set(int64(done), "") }
 	b, err := m.Background(ctx, pairs, o)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	p.done()
 	if !b.Same {
@@ -155,10 +151,7 @@ func (a *app) background(ctx context.Context, c *urfave.Context, m *rm.Model) (*
 		}
 		a.note(c, "influence leaves out %v of the model: networks, and principles whose judgments are not at hand", what)
 	}
-	if in != nil {
-		return b, in.bad, nil
-	}
-	return b, 0, nil
+	return b, nil
 }
 
 // explained is a record with its explanation.
@@ -199,9 +192,6 @@ func (a *app) explainRecords(ctx context.Context, c *urfave.Context, in *inputs,
 		}
 		n++
 		p.set(n, "")
-	}
-	if n == 0 && in.bad == 0 {
-		return errors.New("explain: the input holds no record")
 	}
 	return nil
 }

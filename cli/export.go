@@ -20,7 +20,7 @@ func (a *app) exportCommand() *urfave.Command {
 		Description: "Formats: trl (prompt, chosen, rejected as text or messages), trl-conversational\n" +
 			"(always messages), hh (transcripts), csv, sft (prompt, completion: the chosen reply\n" +
 			"alone), and those of cai convert. --out's name says how the records are held: .jsonl,\n" +
-			".json, .csv, .parquet. --from labels takes the chosen and rejected replies of the labels; --from\n" +
+			".json, .csv, .tsv, .parquet. --from labels takes the chosen and rejected replies of the labels; --from\n" +
 			"revisions takes the steps of cai revise: accepted revisions against what they replaced,\n" +
 			"or for sft the last accepted revision of each reply. What the format cannot hold is listed\n" +
 			"at the end; whole records that were left out make the command exit with 3.\n\n" +
@@ -90,11 +90,15 @@ func (a *app) runExport(c *urfave.Context) error {
 			n++
 		}
 	}
+	switch {
+	case n == 0 && left == 0:
+		return fmt.Errorf("nothing to export: no %s is there", strings.TrimSuffix(c.String("from"), "s"))
+	case n == 0:
+		a.sayLosses(w.Losses())
+		return noneWritten(left, c.String("format"))
+	}
 	if err := w.Close(); err != nil {
 		return err
-	}
-	if n == 0 && left == 0 {
-		return fmt.Errorf("nothing to export: no %s", strings.TrimSuffix(c.String("from"), "s")+" is there")
 	}
 	if err := out.commit(); err != nil {
 		return err

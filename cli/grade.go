@@ -57,7 +57,7 @@ func (a *app) gradeCommand() *urfave.Command {
 			&urfave.StringFlag{Name: "pairs-out", Usage: "write preference pairs of replies to the same prompt to `FILE` (TRL)"},
 			&urfave.Float64Flag{Name: "min-margin", Value: 0.05, Usage: "replies whose scores differ by less than `X` are a tie and make no pair"},
 			&urfave.BoolFlag{Name: "report", Usage: "measure how consistent the rubric is"},
-			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` replies"},
+			limitFlag("replies"),
 			promptFlag(),
 			&urfave.IntFlag{Name: "seed", Usage: "seed of sampled answers and of the intervals (`N`)"},
 			againFlag(),
@@ -146,7 +146,7 @@ func (a *app) runGrade(c *urfave.Context) error {
 		}
 	}
 	j.say()
-	if j.failed > 0 || j.in.bad > 0 || j.seen.most() {
+	if j.failed > 0 || j.seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil
@@ -175,9 +175,6 @@ func (a *app) gradeJob(c *urfave.Context) (*gradeJob, error) {
 		if x := c.Float64(name); !(x >= 0 && x <= 1) {
 			return nil, usagef("--%s %v is not from 0 to 1", name, x)
 		}
-	}
-	if c.Int("limit") < 0 {
-		return nil, usagef("--limit must not be negative")
 	}
 	if c.String("rubric") == "" {
 		return nil, hinted(usagef("no rubric is named"), "use --rubric FILE; cai rubric draft --out FILE writes one to start from")
@@ -230,12 +227,6 @@ func (j *gradeJob) open(ctx context.Context) error {
 		case !wants && g.reply.Reference != "":
 			j.unwanted++
 		}
-	}
-	if j.total == 0 {
-		if j.in.bad > 0 {
-			return fmt.Errorf("grade: none of %d records can be read", j.in.bad)
-		}
-		return fmt.Errorf("grade: the input holds no reply")
 	}
 	m, err := a.model(c)
 	if err != nil {

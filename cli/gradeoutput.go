@@ -172,8 +172,9 @@ func (l *gradeLine) object(extra dataset.Object) dataset.Object {
 	set("aggregate", l.how)
 	set("criteria", l.criteria)
 	set("model", l.model)
+	own := o
 	for _, f := range extra {
-		if o.Get(f.Key) == nil {
+		if own.Get(f.Key) == nil {
 			o = append(o, f)
 		}
 	}

@@ -54,6 +54,9 @@ func (a *app) runImport(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := tryOut(in, dataset.Pairs); err != nil {
+		return err
+	}
 	st, err := a.store(c)
 	if err != nil {
 		return err
@@ -81,7 +84,7 @@ func (a *app) runImport(c *urfave.Context) error {
 		res.Identical += imp.Identical
 	}
 	p.done()
-	res.Bad = in.bad
+	res.Bad = in.bad()
 	for _, f := range res.Files {
 		note := ""
 		if f.Unchanged {
@@ -99,9 +102,6 @@ func (a *app) runImport(c *urfave.Context) error {
 		if err := a.writeJSON(res); err != nil {
 			return err
 		}
-	}
-	if in.bad > 0 {
-		return silent(ExitSomeFailed)
 	}
 	return nil
 }

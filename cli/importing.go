@@ -33,9 +33,8 @@ func (in *inputs) importFile(ctx context.Context, st *store.Store, file string, 
 			return imp, err
 		}
 	}
-	bad := in.bad
 	imp, err := st.ImportPairs(ctx, file, watched(readFile(in, file, dataset.Pairs), in.seen), progress)
-	if err != nil || mark == "" || in.bad > bad || in.mark(file) != mark {
+	if err != nil || mark == "" || in.app.left[file] > 0 || in.mark(file) != mark {
 		return imp, err
 	}
 	return imp, st.Mark(ctx, imp, mark)

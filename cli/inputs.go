@@ -30,17 +30,20 @@ func meaningFlags() []urfave.Flag {
 	}
 }
 
-// inputs reads the files of a command line. Stdin is kept aside in a temporary
-// file where it has to be read twice.
+// limitFlag bounds what a command works on.
+func limitFlag(what string) urfave.Flag {
+	return &urfave.IntFlag{Name: "limit", Usage: "only the first `N` " + what + "; 0 takes all"}
+}
+
+// inputs reads the files of a command line. What can be read once only, stdin or a
+// pipe, is kept aside in a temporary file where it has to be read twice.
 type inputs struct {
 	app   *app
 	files []string
 	opts  dataset.ReadOptions
 	skip  bool
-	bad   int // records left out by --skip-bad
-	said  int // how many of them were named; a second reading is silent
-	spool *os.File
 	quiet bool                // no notes
+	kept  map[string]*os.File // of what can be read once only, by name
 	seen  func(*dataset.Pair) // of an import, if set
 	// told, if set, is told what is found out about a file, and tells whether it has
 	// been seen to.
@@ -61,7 +64,10 @@ func (a *app) inputsOf(c *urfave.Context, files []string, what string) (*inputs,
 }
 
 func (a *app) inputFiles(c *urfave.Context, files []string) (*inputs, error) {
-	in := &inputs{app: a, files: files, skip: c.Bool("skip-bad"), quiet: c.Bool("quiet")}
+	if c.Int("limit") < 0 {
+		return nil, usagef("--limit cannot be negative")
+	}
+	in := &inputs{app: a, files: files, skip: c.Bool("skip-bad"), quiet: c.Bool("quiet"), kept: map[string]*os.File{}}
 	in.opts = dataset.ReadOptions{Format: c.String("format"), Stdin: a.In, Told: in.tell}
 	var err error
 	if in.opts.Columns, err = dataset.ParseColumns(c.StringSlice("columns")); err != nil {
@@ -94,23 +100,15 @@ func (in *inputs) asFound() {
 	in.opts.Format, in.opts.Columns, in.opts.Scales = "", nil, nil
 }
 
-// rewindable makes stdin readable more than once.
+// rewindable makes stdin and pipes readable more than once.
 func (in *inputs) rewindable() error {
 	for _, f := range in.files {
-		if f != "-" {
+		if st, err := os.Stat(f); in.kept[f] != nil || f != "-" && (err != nil || st.Mode().IsRegular()) {
 			continue
 		}
-		tmp, err := os.CreateTemp("", "cai-stdin-*")
-		if err != nil {
+		if err := in.keep(f); err != nil {
 			return err
 		}
-		in.app.cleanup = append(in.app.cleanup, func() error {
-			return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
-		})
-		if _, err := io.Copy(tmp, in.app.In); err != nil {
-			return fmt.Errorf("read stdin: %w", err)
-		}
-		in.spool = tmp
 	}
 	return nil
 }
@@ -168,22 +166,62 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-func (in *inputs) options() (dataset.ReadOptions, error) {
+// keep copies what can be read once only.
+func (in *inputs) keep(name string) error {
+	from := in.app.In
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		from = f
+	}
+	tmp, err := os.CreateTemp("", "cai-stdin-*")
+	if err != nil {
+		return err
+	}
+	in.app.cleanup = append(in.app.cleanup, func() error {
+		return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+	})
+	if _, err := io.Copy(tmp, from); err != nil {
+		return fmt.Errorf("read %s: %w", nameOf(name), err)
+	}
+	in.kept[name] = tmp
+	return nil
+}
+
+// nameOf is a file's name for people.
+func nameOf(file string) string {
+	if file == "-" {
+		return "stdin"
+	}
+	return file
+}
+
+func (in *inputs) options(file string) (dataset.ReadOptions, error) {
 	o := in.opts
-	if in.spool != nil {
-		if _, err := in.spool.Seek(0, io.SeekStart); err != nil {
+	if f := in.kept[file]; f != nil {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return o, err
 		}
-		o.Stdin = in.spool
+		o.Copy = f
 	}
 	return o, nil
+}
+
+// bad counts the records of the files that --skip-bad left out.
+func (in *inputs) bad() (n int) {
+	for _, f := range in.files {
+		n += in.app.left[f]
+	}
+	return n
 }
 
 // read reads one kind of record from all the files. With --skip-bad, records
 // that cannot be read are said and counted; otherwise the first one ends it.
 func read[T any](in *inputs, each func(string, dataset.ReadOptions) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		in.bad = 0
 		for _, f := range in.files {
 			for v, err := range readFile(in, f, each) {
 				if !yield(v, err) || err != nil {
@@ -194,29 +232,64 @@ func read[T any](in *inputs, each func(string, dataset.ReadOptions) iter.Seq2[T,
 	}
 }
 
-// readFile is read for one of the files.
+// readFile is read for one of the files. A file without a record is an error. What
+// was left out of a file is said and counted once, however often it is read.
 func readFile[T any](in *inputs, file string, each func(string, dataset.ReadOptions) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		o, err := in.options()
+		var zero T
+		o, err := in.options(file)
 		if err != nil {
-			var zero T
 			yield(zero, err)
 			return
 		}
+		good, bad := 0, 0
 		for v, err := range each(file, o) {
-			var bad *dataset.RecordError
-			if in.skip && errors.As(err, &bad) {
-				if in.bad++; in.bad > in.said {
-					in.said = in.bad
+			var wrong *dataset.RecordError
+			if in.skip && errors.As(err, &wrong) {
+				if bad++; bad > in.app.left[file] {
+					in.app.left[file] = bad
 					in.app.warn("left out: %v", err)
 				}
 				continue
 			}
+			good++
 			if !yield(v, undecided(err)) || err != nil {
 				return
 			}
 		}
+		if good == 0 && in.opts.Choose == nil { // which may choose nothing
+			yield(zero, noRecord(file, bad))
+		}
 	}
+}
+
+// noRecord says that nothing could be read of a file.
+func noRecord(file string, bad int) error {
+	if bad > 0 {
+		return fmt.Errorf("%s: none of its %d records can be read", nameOf(file), bad)
+	}
+	what := "it has no record, as a file of blank lines, a header alone or an empty list"
+	if st, err := os.Stat(file); err == nil && st.Mode().IsRegular() && st.Size() == 0 {
+		what = "the file is empty"
+	}
+	return hinted(fmt.Errorf("%s: %s", nameOf(file), what), "check what made the file; records are lines of JSON, or rows of CSV or Parquet, with prompt and replies")
+}
+
+// tryOut reads each file up to its first record, so that a command that cannot work
+// ends before it makes anything.
+func tryOut[T any](in *inputs, each func(string, dataset.ReadOptions) iter.Seq2[T, error]) error {
+	if err := in.rewindable(); err != nil {
+		return err
+	}
+	for _, f := range in.files {
+		for _, err := range readFile(in, f, each) {
+			if err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
 }
 
 func (in *inputs) replies() iter.Seq2[*dataset.Reply, error] { return read(in, dataset.Replies) }

@@ -75,7 +75,7 @@ func askFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "mode", Usage: "token: read the answer's probabilities; vote: sample answers and count them; cot: the same as token after a written rationale; default: token where the server gives log-probabilities (`MODE`)"},
 		&urfave.IntFlag{Name: "samples", Value: 1, Usage: "judgments of each question (`K`)"},
 		&urfave.IntFlag{Name: "votes", Value: judge.DefaultVotes, Usage: "answers sampled for a judgment in mode vote (`N`)"},
-		&urfave.IntFlag{Name: "limit", Usage: "only the first `N` pairs"},
+		limitFlag("pairs"),
 		&urfave.IntFlag{Name: "seed", Usage: "seed of votes, rationales and the choice of pairs (`N`)"},
 		shapeFlag(),
 		&urfave.BoolFlag{Name: "retry-failed", Usage: "ask again what failed before"},
@@ -205,8 +205,8 @@ func (l *labelRun) check() error {
 		return usagef("--orders %d: use 1 or 2", c.Int("orders"))
 	case c.Int("samples") < 1:
 		return usagef("--samples must be at least 1")
-	case c.Int("limit") < 0 || c.Int("pairs") < 0:
-		return usagef("--limit and --pairs cannot be negative")
+	case c.Int("pairs") < 0:
+		return usagef("--pairs cannot be negative")
 	case c.Duration("patience") < 0:
 		return usagef("--patience cannot be negative")
 	case c.String("mode") != "" && !slices.Contains(l.judges.modes, c.String("mode")):
@@ -236,6 +236,9 @@ func (l *labelRun) open() error {
 		return err
 	}
 	l.in.opts.Pairs, l.in.opts.Seed = c.Int("pairs"), int64(c.Int("seed"))
+	if err := tryOut(l.in, dataset.Pairs); err != nil {
+		return err
+	}
 	if err := l.reach(); err != nil {
 		return err
 	}
@@ -259,7 +262,7 @@ func (l *labelRun) open() error {
 	l.job.Samples, l.job.Limit = c.Int("samples"), c.Int("limit")
 	l.job.RetryFailed, l.job.Since = c.Bool("retry-failed"), l.started
 	if c.Int("pairs") > 0 {
-		return l.in.rewindable() // the files are read once for each round
+		return nil // the files are read once for each round
 	}
 	return l.bring()
 }
@@ -432,16 +435,13 @@ func (l *labelRun) report(n label.Count) error {
 		}
 		return silent(ExitSomeFailed)
 	}
-	if l.in.bad > 0 || l.seen.most() {
+	if l.seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil
 }
 
+// judgedFilter finds what the judge made of the pairs of this run.
 func (l *labelRun) judgedFilter() store.Filter {
-	f := store.Filter{Judge: l.job.Judge, Principles: l.job.Principles}
-	if len(l.in.files) == 1 {
-		f.Source = l.in.files[0]
-	}
-	return f
+	return store.Filter{Judge: l.job.Judge, Principles: l.job.Principles, Files: l.job.Files, Limit: l.job.Limit}
 }

@@ -327,6 +327,9 @@ const trustPairs = 20_000
 
 // trust reads labels, of very many a sample, and measures them.
 func (a *app) trust(ctx context.Context, st *store.Store, f store.Filter, set label.Settings) (trust, error) {
+	if f.Limit > 0 && f.Limit <= trustPairs {
+		return a.trustIn(ctx, st, f, set)
+	}
 	judged, err := st.CountJudged(ctx, f.Judge, trustPairs+1)
 	if err != nil || judged <= trustPairs {
 		return a.trustIn(ctx, st, f, set)
@@ -337,9 +340,12 @@ func (a *app) trust(ctx context.Context, st *store.Store, f store.Filter, set la
 	}
 	var pairs int64
 	for _, file := range files {
-		if f.Source == "" || f.Source == file.Name {
+		if len(f.Files) > 0 && slices.Contains(f.Files, file.ID) || len(f.Files) == 0 && (f.Source == "" || f.Source == file.Name) {
 			pairs += file.Pairs
 		}
+	}
+	if f.Limit > 0 {
+		pairs = min(pairs, int64(f.Limit))
 	}
 	sample := f
 	sample.OneIn = (pairs + trustPairs - 1) / trustPairs

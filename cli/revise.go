@@ -158,7 +158,7 @@ func (a *app) runRevise(c *urfave.Context) error {
 	}
 	a.note(c, "%d replies, %d steps, %d accepted, %d failed, %d calls, %d answers from the store", done, steps, accepted, failed, j.model.calls, j.model.hits)
 	seen.say(a, c)
-	if failed > 0 || j.in.bad > 0 || seen.most() {
+	if failed > 0 || seen.most() {
 		return silent(ExitSomeFailed)
 	}
 	return nil

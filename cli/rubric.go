@@ -40,7 +40,7 @@ func (a *app) rubricCommand() *urfave.Command {
 					&urfave.StringFlag{Name: "pairs", Usage: "draft from the labelled pairs of `FILE`"},
 					principleFlag(),
 					&urfave.IntFlag{Name: "criteria", Value: 7, Usage: "at most `N` criteria from pairs"},
-					&urfave.IntFlag{Name: "limit", Value: 20, Usage: "look at up to `N` pairs"},
+					&urfave.IntFlag{Name: "limit", Value: 20, Usage: "look at up to `N` pairs; 0 takes all"},
 					&urfave.IntFlag{Name: "seed", Usage: "seed of the model's sampler (`N`)"},
 					&urfave.StringFlag{Name: "out", Usage: "write the TOML to `FILE` instead of stdout"},
 					&urfave.BoolFlag{Name: "force", Usage: "write over a file that is there"},
@@ -95,8 +95,8 @@ func (a *app) runRubricDraft(c *urfave.Context) error {
 		return hinted(usagef("--from %q: use principles, or --pairs FILE", c.String("from")), "")
 	case c.String("pairs") != "" && c.IsSet("from"):
 		return usagef("--from and --pairs: one of them")
-	case c.Int("criteria") < 1 || c.Int("limit") < 1:
-		return usagef("--criteria and --limit must be at least 1")
+	case c.Int("criteria") < 1:
+		return usagef("--criteria must be at least 1")
 	}
 	name := c.String("out")
 	if name != "" && name != "-" && !c.Bool("force") {

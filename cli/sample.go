@@ -31,7 +31,7 @@ func (a *app) sampleCommand() *urfave.Command {
 			&urfave.IntFlag{Name: "n", Aliases: []string{"samples"}, Value: 8, Usage: "`K` replies to each prompt"},
 			&urfave.Float64Flag{Name: "temperature", Value: 1, Usage: "of the model's sampler (`T`)"},
 			&urfave.IntFlag{Name: "max-tokens", Value: 512, Usage: "at most `N` tokens a reply"},
-			&urfave.IntFlag{Name: "limit", Usage: "only the first `N` prompts"},
+			limitFlag("prompts"),
 			&urfave.IntFlag{Name: "seed", Usage: "seed of the model's sampler (`N`)"},
 			againFlag(),
 			outFlag("write the JSON Lines"),
@@ -62,8 +62,6 @@ func (a *app) runSample(c *urfave.Context) error {
 		return usagef("--max-tokens must be at least 1")
 	case !(j.request.Temperature >= 0 && j.request.Temperature <= 100):
 		return usagef("--temperature %v is not from 0 to 100", j.request.Temperature)
-	case j.limit < 0:
-		return usagef("--limit cannot be negative")
 	}
 	var err error
 	if j.in, err = a.inputs(c, "prompts: text, JSON Lines or CSV"); err != nil {
@@ -84,9 +82,6 @@ func (a *app) runSample(c *urfave.Context) error {
 			n += len(m.Content)
 		}
 		longest = max(longest, n)
-	}
-	if total == 0 {
-		return fmt.Errorf("sample: the input holds no prompt")
 	}
 	if j.request.Temperature == 0 && j.n > 1 {
 		a.warn("at a temperature of 0 all replies to a prompt are the same")
@@ -135,7 +130,7 @@ func (a *app) runSample(c *urfave.Context) error {
 	if j.cutShort > 0 {
 		a.note(c, "%d replies were cut at %d tokens; --max-tokens allows more", j.cutShort, j.request.MaxTokens)
 	}
-	if j.failed > 0 || j.in.bad > 0 {
+	if j.failed > 0 {
 		return silent(ExitSomeFailed)
 	}
 	return nil

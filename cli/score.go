@@ -104,9 +104,6 @@ func (a *app) runScore(c *urfave.Context) (err error) {
 		return err
 	}
 	p.done()
-	if n == 0 && in.bad == 0 {
-		return errors.New("score: the input holds no record")
-	}
 	if watch != nil {
 		if err := watch.finish(c); err != nil {
 			return err
@@ -117,9 +114,6 @@ func (a *app) runScore(c *urfave.Context) (err error) {
 	}
 	if watch != nil && watch.rang > 0 {
 		return silent(ExitCheck)
-	}
-	if in.bad > 0 {
-		return silent(ExitSomeFailed)
 	}
 	return nil
 }

@@ -186,10 +186,8 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 		if in, err = a.inputFiles(c, files); err != nil {
 			return err
 		}
-		if authors > 0 || share > 0 {
-			if err := in.rewindable(); err != nil {
-				return err
-			}
+		if err := tryOut(in, dataset.Pairs); err != nil {
+			return err
 		}
 		pairs = in.pairs()
 	}
@@ -302,9 +300,6 @@ func (a *app) runTrain(c *urfave.Context) (err error) {
 	if tr.Interrupted {
 		fmt.Fprintf(a.Err, "cai: stopped: %s is the model that there was, %s, fitted to a part of the pairs\n", printable(out.Model), out.Head)
 		return silent(ExitInterrupted)
-	}
-	if in != nil && in.bad > 0 {
-		return silent(ExitSomeFailed)
 	}
 	return nil
 }

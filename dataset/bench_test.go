@@ -3,6 +3,7 @@ package dataset_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -133,4 +134,29 @@ func BenchmarkPairsGzip(b *testing.B) {
 	z.Close()
 	b.ResetTimer()
 	benchmark(b, len(benchLine), &buf, dataset.ReadOptions{})
+}
+
+// BenchmarkWide reads a record of many columns and writes it; the time of a column
+// should not depend on their number.
+func BenchmarkWide(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		for _, ext := range []string{"jsonl", "csv", "parquet"} {
+			b.Run(fmt.Sprintf("%s/%d", ext, n), func(b *testing.B) {
+				dir := b.TempDir()
+				from, to := filepath.Join(dir, "from.jsonl"), filepath.Join(dir, "to."+ext)
+				raw, err := wideRecord(n, [3]int{n / 3, n / 2, n - 1}, 0).MarshalJSON()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := os.WriteFile(from, append(raw, '\n'), 0o600); err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					convertFile(b, from, "trl", to)
+					convertFile(b, to, "trl", filepath.Join(dir, "back.jsonl"))
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/column")
+			})
+		}
+	}
 }

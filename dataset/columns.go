@@ -327,7 +327,8 @@ func (g *reading) lookAtTexts(o Object) (repr string) {
 	if len(keys) == 0 || holdsList(keys[0]) {
 		return ""
 	}
-	turns := turnsIn(o, keys)
+	lists := g.listsIn(o, keys)
+	turns := !lists && turnsIn(o, keys)
 	all := true
 	for _, key := range keys {
 		text, err := unquote(o.Get(key))
@@ -337,7 +338,7 @@ func (g *reading) lookAtTexts(o Object) (repr string) {
 			all = false
 		case isReprOfMessages(text):
 			repr = key
-		case !turns && messagesIn(text) == nil:
+		case !lists && !turns && messagesIn(text) == nil:
 			all = false
 		}
 	}
@@ -353,32 +354,43 @@ func (g *reading) lookAtTexts(o Object) (repr string) {
 	return repr
 }
 
-// turnsIn tells whether prompt and replies are the JSON of lists of as many texts:
-// Arena's turns in cells, or RewardBench 2's lists of replies beside their counts.
-func turnsIn(o Object, keys []string) bool {
-	count := func(key string) int {
-		text, err := unquote(o.Get(key))
-		raw := json.RawMessage(jsonIn(text))
-		if err != nil {
-			raw = o.Get(key)
-		}
-		items, err := elements(raw)
-		if err != nil || len(items) == 0 {
-			return 0
-		}
-		for _, item := range items {
-			if k := kindOf(item); k != '"' && k != 'n' {
-				return 0
-			}
-		}
-		return len(items)
-	}
+// listsIn tells whether replies are the JSON of lists of texts, as RM-Bench and
+// RewardBench 2 have them: the user says so, or counts or a domain stand beside them.
+func (g *reading) listsIn(o Object, keys []string) bool {
 	if len(keys) != 2 {
 		return false
 	}
-	a, b := count(keys[0]), count(keys[1])
-	if has(o, "num_correct", "num_incorrect", "total_completions") || has(o, "domain") && a == 3 && b == 3 {
-		return a > 0 && b > 0
+	a, b := textsIn(o, keys[0]), textsIn(o, keys[1])
+	named := g.named && (g.format.name == "rmbench" || g.format.name == "rewardbench2")
+	return a > 0 && b > 0 && (named || has(o, "num_correct", "num_incorrect", "total_completions") || has(o, "domain") && a == 3 && b == 3)
+}
+
+// turnsIn tells whether prompt and replies are the JSON of lists of as many texts:
+// Arena's turns in cells.
+func turnsIn(o Object, keys []string) bool {
+	if len(keys) != 2 {
+		return false
 	}
-	return a > 0 && a == b && count("prompt") == a
+	n := textsIn(o, "prompt")
+	return n > 0 && textsIn(o, keys[0]) == n && textsIn(o, keys[1]) == n
+}
+
+// textsIn counts the texts of a list, which may stand as JSON in a text; 0 if it has
+// anything else.
+func textsIn(o Object, key string) int {
+	text, err := unquote(o.Get(key))
+	raw := json.RawMessage(jsonIn(text))
+	if err != nil {
+		raw = o.Get(key)
+	}
+	items, err := elements(raw)
+	if err != nil {
+		return 0
+	}
+	for _, item := range items {
+		if k := kindOf(item); k != '"' && k != 'n' {
+			return 0
+		}
+	}
+	return len(items)
 }

@@ -3,9 +3,11 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // container is how a file holds its records.
@@ -13,7 +15,8 @@ type container int
 
 const (
 	containerLines  container = iota // one JSON object a line
-	containerArray                   // one JSON array of objects
+	containerArray                   // one JSON array of objects, or several
+	containerObject                  // the same as a value of a JSON object
 	containerValues                  // JSON objects over several lines each
 	containerCSV
 	containerParquet
@@ -22,66 +25,139 @@ const (
 
 // container tells how the file holds its records, from its name and its first
 // bytes. Text is what is left when text is allowed.
-func (in *input) container(format string, text bool) container {
+func (in *input) container(format string, text bool) (container, error) {
 	if head, _ := in.r.Peek(4); string(head) == "PAR1" || in.ext() == ".parquet" {
-		return containerParquet
+		return containerParquet, nil
 	}
 	switch format {
 	case "csv":
-		return containerCSV
+		return containerCSV, nil
 	case "jsonl":
-		return containerLines
+		return containerLines, nil
 	case "text":
-		return containerText
+		return containerText, nil
 	}
-	switch in.ext() {
-	case ".csv":
-		return containerCSV
-	case ".jsonl", ".ndjson", ".json":
+	switch ext := in.ext(); {
+	case ext == ".jsonl" || ext == ".ndjson" || ext == ".json":
 		text = false
-	default:
+	case ext == ".csv" || tabs(ext):
+		if head, _ := in.peekText(); page(head) {
+			return 0, errPage
+		}
+		return containerCSV, nil
+	case text && ext != "":
 		// A name such as answer.md decides; stdin and names without an
 		// extension are decided by what they hold.
-		if text && in.ext() != "" {
-			return containerText
-		}
+		return containerText, nil
 	}
-	head, rest := in.peekText()
+	head, more := in.peekText()
 	switch {
 	case len(head) == 0:
-		if text {
-			return containerText
-		}
-		return containerLines
 	case head[0] == '[':
 		after := bytes.TrimLeft(head[1:], " \t\r\n")
 		if text && (len(after) == 0 || after[0] != '{') {
-			return containerText
+			return containerText, nil
 		}
-		return containerArray
-	case head[0] != '{':
-		if text {
-			return containerText
+		return containerArray, nil
+	case head[0] == '{':
+		c, whole := in.objects(head, more)
+		if !whole && text {
+			return containerText, nil
 		}
-		return containerLines
+		return c, nil
+	case in.looksCSV(head):
+		return containerCSV, nil
+	case !text && page(head):
+		return 0, errPage
 	}
-	line, _, complete := bytes.Cut(head, []byte("\n"))
-	if !complete && !rest {
-		line, complete = head, true
+	if text {
+		return containerText, nil
 	}
-	if complete {
-		if _, err := appendObject(nil, line); err != nil {
-			if text {
-				return containerText
+	return containerLines, nil
+}
+
+var errPage = errors.New("a page of HTML or XML, not records: a sign-in or error page that was fetched in place of the file?")
+
+// objects tells how a file holds its records that begins with an object, and
+// whether what was seen of it can be one.
+func (in *input) objects(head []byte, more bool) (c container, whole bool) {
+	if _, key := in.toList(); key != "" {
+		return containerObject, true
+	}
+	line, rest, complete := bytes.Cut(head, []byte("\n"))
+	if first, after, ok := bytes.Cut(line, []byte("\r")); ok && len(after)+len(rest) > 0 && len(bytes.TrimSpace(after)) > 0 {
+		// Carriage returns alone end the lines: they are white space of JSON.
+		if _, err := appendObject(nil, first); err == nil {
+			return containerValues, true
+		}
+	}
+	if !complete && more {
+		return containerLines, true
+	}
+	if _, err := appendObject(nil, line); err != nil {
+		// A first line that only opens an object belongs to one that is
+		// written over several lines; a broken line of JSON Lines is longer.
+		if s := bytes.TrimSpace(line); len(s) == 1 || in.ext() == ".json" {
+			return containerValues, false
+		}
+		return containerLines, false
+	}
+	return containerLines, true
+}
+
+// listKeys are the names under which an object holds a file's records.
+var listKeys = []string{
+	"data", "dataset", "train", "training", "validation", "valid", "val", "dev", "test", "eval", "records", "rows",
+	"examples", "instances", "items", "samples", "pairs", "preferences", "comparisons", "entries", "results",
+}
+
+// toList tells where in the file, from here, the list of records begins that is a
+// value of an object, perhaps after something about the file, and under which key;
+// the key is empty where the object is a record itself.
+func (in *input) toList() (at int, key string) {
+	for n := 1; ; n = in.r.Buffered() + 1 {
+		_, err := in.r.Peek(min(n, readBuffer))
+		head, _ := in.r.Peek(in.r.Buffered())
+		s := scanner{data: head}
+		if key := s.toList(); key != "" || s.pos < len(head) || err != nil || len(head) == readBuffer {
+			return s.pos, key
+		}
+	}
+}
+
+// toList goes to the list of records that an object holds, and gives its key.
+// Without one it stops at what tells so, which may be the end of what can be seen.
+func (s *scanner) toList() string {
+	at := func(c byte) bool { return s.pos < len(s.data) && s.data[s.pos] == c }
+	s.space()
+	if !at('{') {
+		return ""
+	}
+	for {
+		s.pos++
+		s.space()
+		key, err := s.key()
+		if err != nil || knownColumn(key) {
+			return ""
+		}
+		s.space()
+		if at('[') && slices.Contains(listKeys, key) {
+			inside := scanner{data: s.data, pos: s.pos + 1}
+			if inside.space(); inside.pos == len(s.data) {
+				s.pos = len(s.data)
+				return ""
 			}
-			// A first line that only opens an object belongs to one that is
-			// written over several lines; a broken line of JSON Lines is longer.
-			if s := bytes.TrimSpace(line); len(s) == 1 || in.ext() == ".json" {
-				return containerValues
+			if c := s.data[inside.pos]; c == '{' || c == ']' {
+				return key
 			}
 		}
+		if s.skip() != nil {
+			return ""
+		}
+		if s.space(); !at(',') {
+			return ""
+		}
 	}
-	return containerLines
 }
 
 // peekText gives the file's beginning from the first byte that is no space, and
@@ -117,8 +193,8 @@ func (in *input) each(c container, fn func(rawRecord) bool) error {
 		err = in.eachCSV(fn)
 	case containerParquet:
 		err = in.eachParquet(fn)
-	case containerArray, containerValues:
-		err = in.eachValue(c == containerArray, fn)
+	case containerArray, containerObject, containerValues:
+		err = in.eachValue(c, fn)
 	default:
 		err = in.eachLine(fn)
 	}
@@ -136,8 +212,11 @@ func tooLong() string { return fmt.Sprintf("longer than %d MiB", MaxRecord>>20) 
 // lineReader gives a file's lines without their ends.
 type lineReader struct {
 	r    *bufio.Reader
+	end  byte   // what ends a line; 0 is a line feed
 	long []byte // a line that does not fit the reader's buffer
 }
+
+func (l *lineReader) newline() byte { return cmp.Or(l.end, '\n') }
 
 // next gives the next line, valid until the call after it.
 func (l *lineReader) next() ([]byte, error) {
@@ -148,11 +227,12 @@ func (l *lineReader) next() ([]byte, error) {
 // nextKeep is next with the carriage return that may end a line. A line that is
 // too long is read to its end and given as errTooLong.
 func (l *lineReader) nextKeep() ([]byte, error) {
-	line, err := l.r.ReadSlice('\n')
+	end := l.newline()
+	line, err := l.r.ReadSlice(end)
 	if err == bufio.ErrBufferFull {
 		l.long = append(l.long[:0], line...)
 		for err == bufio.ErrBufferFull {
-			line, err = l.r.ReadSlice('\n')
+			line, err = l.r.ReadSlice(end)
 			if len(l.long) <= MaxRecord {
 				l.long = append(l.long, line...)
 			}
@@ -172,7 +252,10 @@ func (l *lineReader) nextKeep() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(line, []byte("\n")), nil
+	if n := len(line) - 1; line[n] == end {
+		line = line[:n]
+	}
+	return line, nil
 }
 
 func (in *input) eachLine(fn func(rawRecord) bool) error {
@@ -192,6 +275,7 @@ func (in *input) eachLine(fn func(rawRecord) bool) error {
 		case err != nil:
 			return err
 		}
+		line = bytes.TrimPrefix(line, []byte(mark)) // where files were joined
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
@@ -203,142 +287,5 @@ func (in *input) eachLine(fn func(rawRecord) bool) error {
 		if !fn(rec) {
 			return nil
 		}
-	}
-}
-
-// eachValue reads objects from an array, or one after the other, without
-// holding more than one. Such a file has no lines of its own, so records are
-// counted.
-func (in *input) eachValue(array bool, fn func(rawRecord) bool) error {
-	v := valueReader{r: in.r}
-	s := scanner{keys: map[string]string{}}
-	if array {
-		v.space()
-		v.r.ReadByte() // the bracket that told the array
-	}
-	var obj Object
-	for n := 1; ; n++ {
-		c, err := v.space()
-		if array && err == nil && n > 1 && c != ']' {
-			if c != ',' {
-				fn(rawRecord{line: n, bad: fmt.Sprintf("not valid JSON: a comma or \"]\" is expected before the record, not %q", string(rune(c)))})
-				return nil
-			}
-			v.r.ReadByte()
-			if c, err = v.space(); err == nil && c == ']' {
-				fn(rawRecord{line: n, bad: "not valid JSON: a comma without a record after it"})
-				return nil
-			}
-		}
-		switch {
-		case err == io.EOF:
-			if array {
-				fn(rawRecord{line: n, bad: "not valid JSON: the array has no end; the file is cut off"})
-			}
-			return nil
-		case err != nil:
-			return err
-		case array && c == ']':
-			v.r.ReadByte()
-			if c, err := v.space(); err == nil {
-				fn(rawRecord{line: n, bad: fmt.Sprintf("not valid JSON: %q after the end of the array", string(rune(c)))})
-			} else if err != io.EOF {
-				return err
-			}
-			return nil
-		}
-		raw, err := v.value()
-		if err == io.EOF {
-			fn(rawRecord{line: n, bad: "not valid JSON: the record has no end; the file is cut off"})
-			return nil
-		} else if err == errTooLong {
-			// Without an end to the value there is no next one.
-			fn(rawRecord{line: n, bad: tooLong()})
-			return nil
-		} else if err != nil {
-			return err
-		}
-		rec := rawRecord{line: n}
-		obj, err = s.record(obj[:0], raw)
-		if rec.obj = obj; err != nil {
-			rec.obj, rec.bad = nil, err.Error()
-		}
-		if !fn(rec) {
-			return nil
-		}
-	}
-}
-
-// valueReader cuts a stream of JSON into its values.
-type valueReader struct {
-	r   *bufio.Reader
-	buf []byte
-}
-
-// space goes past white space and gives the byte after it, unread.
-func (v *valueReader) space() (byte, error) {
-	for {
-		c, err := v.r.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		switch c {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return c, v.r.UnreadByte()
-		}
-	}
-}
-
-// value gives the next value up to its closing bracket, or, where it has none,
-// up to a comma, a bracket or white space. It is not checked.
-func (v *valueReader) value() ([]byte, error) {
-	v.buf = v.buf[:0]
-	depth, quoted, escaped := 0, false, false
-	for {
-		chunk, err := v.r.Peek(max(1, v.r.Buffered()))
-		if len(chunk) == 0 {
-			if err == io.EOF && depth == 0 && !quoted && len(v.buf) > 0 {
-				return v.buf, nil
-			}
-			return nil, err
-		}
-		for i, c := range chunk {
-			done, keep := false, 1
-			switch {
-			case escaped:
-				escaped = false
-			case quoted:
-				switch c {
-				case '\\':
-					escaped = true
-				case '"':
-					quoted = false
-				}
-			case c == '"':
-				quoted = true
-			case c == '{' || c == '[':
-				depth++
-			case c == '}' || c == ']':
-				if depth--; depth <= 0 {
-					done = true
-					if depth < 0 && len(v.buf)+i > 0 {
-						keep = 0 // it closes what is around this value
-					}
-				}
-			case depth == 0 && (c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n') && len(v.buf)+i > 0:
-				done, keep = true, 0
-			}
-			if done {
-				v.buf = append(v.buf, chunk[:i+keep]...)
-				v.r.Discard(i + keep)
-				return v.buf, nil
-			}
-		}
-		if len(v.buf)+len(chunk) > MaxRecord {
-			return nil, errTooLong
-		}
-		v.buf = append(v.buf, chunk...)
-		v.r.Discard(len(chunk))
 	}
 }

@@ -54,7 +54,7 @@ func NewConverter(format, name string, w io.Writer, o ReadOptions) (*Converter, 
 			return nil, err
 		}
 	}
-	if format == "csv" {
+	if format == "csv" && !tabs(rowExt(name)) {
 		name = ".csv"
 	}
 	c.messages = format == "pairs" && rowExt(name) == ".parquet"
@@ -194,9 +194,9 @@ func (c *Converter) joined(done *joined) error {
 		return nil
 	}
 	for _, r := range done.lone {
-		c.lose(r.Source, true, loneReason)
+		c.lose(r.Source, true, done.reason)
 	}
-	for _, p := range done.pairs {
+	for p := range done.pairs {
 		if err := c.pair(p); err != nil {
 			return err
 		}
@@ -234,8 +234,9 @@ func (c *Converter) list(r *Record) error {
 	}
 	if reason != "" {
 		c.lose(r.Source, true, reason)
+		return nil
 	}
-	for _, p := range pairs {
+	for p := range pairs {
 		if err := c.pair(p); err != nil {
 			return err
 		}
@@ -319,13 +320,7 @@ func (p *Pair) preference() *Preference {
 // gives the prompt as it can be held.
 func (c *Converter) keys(s Source, prompt Conversation, replies ...Response) Conversation {
 	var lost []string
-	add := func(extra string) {
-		for _, k := range extraKeys(extra) {
-			if !slices.Contains(lost, k) {
-				lost = append(lost, k)
-			}
-		}
-	}
+	add := func(extra string) { lost = append(lost, extraKeys(extra)...) }
 	if !c.f.prompts && slices.ContainsFunc(prompt, func(m Message) bool { return m.Extra != "" }) {
 		prompt = slices.Clone(prompt)
 		for i := range prompt {
@@ -338,7 +333,8 @@ func (c *Converter) keys(s Source, prompt Conversation, replies ...Response) Con
 			add(r.Extra)
 		}
 	}
-	for _, k := range lost {
+	slices.Sort(lost)
+	for _, k := range slices.Compact(lost) {
 		c.lose(s, false, fmt.Sprintf("the key %q of messages", k))
 	}
 	return prompt
@@ -524,10 +520,11 @@ func startsAsJSON(text string) bool {
 
 // finish writes the format's columns and then the source's others.
 func (c *Converter) finish(row, extra Object, src Source) error {
+	var seen map[string]bool
 	for _, f := range extra {
-		switch have := row.Get(f.Key); {
-		case have != nil:
-			if string(have) != string(f.Value) {
+		switch {
+		case twice(row, f.Key, &seen):
+			if string(row.Get(f.Key)) != string(f.Value) {
 				c.lose(src, false, fmt.Sprintf("the column %q, since the format has one of its own", f.Key))
 			}
 		case slices.Contains(ownColumns, f.Key) && f.Key != "cai_id", slices.Contains(c.f.own, f.Key), c.wouldRead(row, f):
@@ -540,12 +537,18 @@ func (c *Converter) finish(row, extra Object, src Source) error {
 	return c.rows.WriteRow(row)
 }
 
+// Flush writes what is held back.
+func (c *Converter) Flush() error {
+	if c.f == nil {
+		return nil
+	}
+	return c.joined(c.join.flush())
+}
+
 // Close writes what is held back and ends the container.
 func (c *Converter) Close() error {
-	if c.f != nil {
-		if err := c.joined(c.join.flush()); err != nil {
-			return err
-		}
+	if err := c.Flush(); err != nil {
+		return err
 	}
 	return c.rows.Close()
 }

@@ -209,7 +209,6 @@ func TestOpenErrors(t *testing.T) {
 	for name, tt := range map[string]struct{ path, want string }{
 		"absent":  {filepath.Join(dir, "absent.jsonl"), "no such file"},
 		"folder":  {dir, "a folder, not a file"},
-		"utf16":   {write(t, "a.jsonl", "\xff\xfe{\x00"), "UTF-16"},
 		"parquet": {write(t, "a.parquet", "PAR1"), "not readable as Parquet: "},
 		"text":    {write(t, "a.csv.gz", ""), ""},
 	} {

@@ -1,7 +1,6 @@
 package dataset_test
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"os"
@@ -40,7 +39,7 @@ func TestFormatsDocument(t *testing.T) {
 	for _, p := range probes {
 		head += " " + p.name + " |"
 	}
-	lines := []string{head + " CSV |"}
+	lines := []string{head}
 	for _, format := range dataset.WriteFormats() {
 		if format == "rmbench" {
 			continue // holds no pair
@@ -59,11 +58,7 @@ func TestFormatsDocument(t *testing.T) {
 			}
 			line += " " + cell + " |"
 		}
-		cell := "yes"
-		if _, err := dataset.NewConverter(format, "x.csv", new(bytes.Buffer), dataset.ReadOptions{}); err != nil {
-			cell = "no"
-		}
-		lines = append(lines, line+" "+cell+" |")
+		lines = append(lines, line)
 	}
 	doc, err := os.ReadFile("../docs/formats.md")
 	if err != nil {

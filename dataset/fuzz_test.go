@@ -101,6 +101,11 @@ func FuzzPairsJSONL(f *testing.F) {
 		`{"id":"q","prompt":"p","chosen":["a"],"rejected":["b","c"],"num_correct":1,"total_completions":3}`,
 		`{"conversation_a":[{"role":"user","content":"p"},{"role":"assistant","content":"x"}],"conversation_b":[{"role":"user","content":"p"},{"role":"assistant","content":"y"}],"winner":"model_b"}`,
 		"\ufeff{\"prompt\":\"\\ud83d\\ude00\",\"chosen\":\"\\n\",\"rejected\":null}\r\n\r\n{}",
+		`[{"prompt":"p","chosen":"x","rejected":"y"}]` + "\n\ufeff" + `[{"prompt":"q","chosen":"x","rejected":"y"},]`,
+		`{"version":1,"data":[{"prompt":"p","chosen":"x","rejected":"y"}],"n":1}`, `{"train":[{"prompt":"p"}],"test":[{}]}`, `{"data":[`, `{"data":`,
+		`{"prompt":"p","chosen":"x","rejected":"y"}` + "\r" + `{"prompt":"q","chosen":"x","rejected":"y"}`,
+		"prompt,chosen,rejected\np,x,y\n", "<!DOCTYPE html>", "PK\x03\x04\x00", "version https://git-lfs.github.com/spec/v1",
+		string(wide16(`{"prompt":"p","chosen":"x","rejected":"y"}`, true)),
 	} {
 		f.Add([]byte(s))
 	}
@@ -143,6 +148,16 @@ func FuzzCSV(f *testing.F) {
 	f.Add([]byte("prompt,chosen,rejected\np,x,y\n"))
 	f.Add([]byte("prompt,chosen,rejected,extra\r\n\"p\r\n\"\"q\"\"\",x,y,\"{\"\"a\"\":1}\"\r\n\r\np,x\n"))
 	f.Add([]byte("a\"b,c\n\"d\"e\n\"f"))
+	for _, s := range []string{
+		"sep=;\r\nprompt;chosen;rejected;margin\r\np;x;y;0,5\r\n",
+		"prompt\tchosen\trejected\rp\t\"x\r\n\"\"\"\ty\r", "prompt|chosen|rejected\r\r\np|x|y\r\r\n",
+		"\ufeffprompt,chosen,rejected\np,x,y\n\ufeffprompt,chosen,rejected\nq,x,y\n", ",prompt,chosen,rejected,\n0,p,x,y,\n",
+		"frage;gut, besser;schlecht\nq;x, z;y\n", "prompt,chosen,rejected\np,caf\xe9,y\n\x00p,x,y\n\"p,x",
+		string(wide16("prompt;chosen;rejected\np;x;y\n", false)), string(wide32("\ufeffprompt,chosen,rejected\np,x,y\n", true)),
+		"prompt,response_a,response_b,label\np,x,y,\"1,0\"\n", "prompt,chosen,rejected,extra\np,x,y,\"{\"\"extra\"\":{}}\"\n",
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) { checkPairs(t, data, "csv") })
 }
 
@@ -177,7 +192,11 @@ func TestCSVAgainstEncodingCSV(t *testing.T) {
 		w := csv.NewWriter(&b)
 		rows := [][]string{{"chosen", "rejected", "prompt"}}
 		for range rapid.IntRange(1, 4).Draw(t, "rows") {
-			rows = append(rows, []string{text().Draw(t, "chosen"), text().Draw(t, "rejected"), "q"})
+			row := []string{text().Draw(t, "chosen"), text().Draw(t, "rejected"), "q"}
+			for i := range row { // what encoding/csv leaves without quotes, and damaged files have
+				row[i] = strings.ReplaceAll(strings.TrimPrefix(row[i], "\ufeff"), "\x00", "")
+			}
+			rows = append(rows, row)
 		}
 		if err := w.WriteAll(rows); err != nil {
 			t.Fatal(err)

@@ -63,19 +63,6 @@ func (s *scanner) record(o Object, data []byte) (Object, error) {
 	return o, nil
 }
 
-// badUTF8 describes the first byte of data that is not UTF-8.
-func badUTF8(data []byte) string {
-	i := 0
-	for i < len(data) {
-		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return fmt.Sprintf("not valid UTF-8: byte %d of the record is 0x%02x", i+1, data[i])
-		}
-		i += n
-	}
-	return "not valid UTF-8"
-}
-
 func (s *scanner) fail(reason string) error { return &jsonError{s.pos, reason} }
 
 func (s *scanner) space() {

@@ -132,3 +132,18 @@ func TestManyKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestQuote: texts are written as encoding/json writes them.
+func TestQuote(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		piece := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"\u2028", "\u2029", "\u2027x", "\x00\b\f\n\r\t\x1f\x7f", `"\`, "“quoted”", "longer than eight bytes"}))
+		s := strings.Join(rapid.SliceOfN(piece, 0, 4).Draw(t, "text"), "")
+		want, err := marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := quote(s); string(got) != string(want) {
+			t.Fatalf("%q is written as %s, by encoding/json as %s", s, got, want)
+		}
+	})
+}

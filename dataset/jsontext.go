@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -124,3 +125,53 @@ func unquote(raw []byte) (string, error) {
 	}
 	return string(out), nil
 }
+
+// appendQuoted writes a text as a JSON string, as encoding/json does without its
+// escapes for HTML.
+func appendQuoted(b, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for {
+		n := plain(text)
+		// Two line ends of Unicode that JavaScript once did not take.
+		if i := bytes.Index(text[:n], lineSeparator[:2]); i >= 0 {
+			if n = i; bytes.HasPrefix(text[n:], lineSeparator) || bytes.HasPrefix(text[n:], paragraphSeparator) {
+				b = append(append(b, text[:n]...), `\u202`...)
+				b = append(b, hex[text[n+2]&0xf])
+				text = text[n+3:]
+				continue
+			}
+			n += 2
+		}
+		b, text = append(b, text[:n]...), text[n:]
+		if len(text) == 0 {
+			return append(b, '"')
+		}
+		c := text[0]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b, text = append(b, '\\'), text[1:]
+		switch c {
+		case '"', '\\':
+			b = append(b, c)
+		case '\b':
+			b = append(b, 'b')
+		case '\f':
+			b = append(b, 'f')
+		case '\n':
+			b = append(b, 'n')
+		case '\r':
+			b = append(b, 'r')
+		case '\t':
+			b = append(b, 't')
+		default:
+			b = append(b, 'u', '0', '0', hex[c>>4], hex[c&0xf])
+		}
+	}
+}
+
+var lineSeparator, paragraphSeparator = []byte("\u2028"), []byte("\u2029")
+
+// quote writes a text as a JSON string.
+func quote(s string) []byte { return appendQuoted(make([]byte, 0, len(s)+2), []byte(s)) }

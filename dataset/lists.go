@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -113,12 +114,11 @@ func (c *content) ranked(extra Object, i, j int) (float64, Object) {
 	case c.ranks[i] > c.ranks[j]:
 		p = 0
 	}
-	below := -1 // the better of the two itself
-	for _, r := range c.ranks {
-		if r >= best {
-			below++
-		}
+	if len(c.sorted) != len(c.ranks) {
+		c.sorted = slices.Sorted(slices.Values(c.ranks))
 	}
+	above, _ := slices.BinarySearch(c.sorted, best)
+	below := len(c.sorted) - above - 1 // but the better of the two itself
 	weight := strconv.FormatFloat(1/float64(below), 'g', 6, 64)
 	return p, append(extra[:len(extra):len(extra)], Field{"list_weight", json.RawMessage(weight)})
 }
@@ -144,75 +144,105 @@ func parseResponse(raw json.RawMessage) (Response, error) {
 	return Response{}, errors.New(`no "text"`)
 }
 
-// pairs makes pairs of a list: chosen with rejected replies, or all with all.
-// The error is that of o.Choose.
-func (c *content) pairs(o ReadOptions) (_ []*Pair, reason string, err error) {
-	type two struct{ i, j int }
-	var all []two
-	p := math.NaN()
+// maxPairs is the most pairs that are made of one list of replies.
+const maxPairs = 1_000_000
+
+// pairs makes pairs of a list: chosen with rejected replies, or all with all. The
+// reason is that of a list that makes none; the error is that of o.Choose.
+func (c *content) pairs(o ReadOptions) (_ iter.Seq[*Pair], reason string, err error) {
+	n := len(c.list) * (len(c.list) - 1) / 2
 	if c.chosen > 0 {
-		p = 1
-		for i := range c.chosen {
-			for j := c.chosen; j < len(c.list); j++ {
-				all = append(all, two{i, j})
-			}
-		}
-	} else {
-		for i := range c.list {
-			for j := i + 1; j < len(c.list); j++ {
-				all = append(all, two{i, j})
-			}
-		}
+		n = c.chosen * (len(c.list) - c.chosen)
 	}
-	if len(all) == 0 {
-		return nil, "one reply in the list makes no pair", nil
-	}
-	subs := make([]int, len(all))
-	for k := range subs {
-		subs[k] = k
-	}
+	some := o.Pairs > 0 && o.Pairs < n
+	var numbers []int // of the pairs that are taken, in their order; nil is all
 	switch {
-	case o.Pairs <= 0 || o.Pairs >= len(all):
-	case o.Choose != nil && c.chosen == 0:
+	case n == 0:
+		return nil, "one reply in the list makes no pair", nil
+	case n > maxPairs && (!some || o.Pairs > maxPairs):
+		return nil, fmt.Sprintf("a list of %d replies makes %d pairs; --pairs N takes at most N of them", len(c.list), n), nil
+	case some && o.Choose != nil && c.chosen == 0:
 		picked, err := o.Choose(c.prompt, c.list)
 		if err != nil {
 			return nil, "", err
 		}
-		want := make(map[[2]int]bool, len(picked))
+		numbers = make([]int, 0, len(picked))
 		for _, p := range picked {
-			want[p] = true
-		}
-		subs = subs[:0]
-		for k, t := range all {
-			if want[[2]int{t.i, t.j}] {
-				subs = append(subs, k)
+			if 0 <= p[0] && p[0] < p[1] && p[1] < len(c.list) {
+				numbers = append(numbers, p[0]*(2*len(c.list)-p[0]-1)/2+p[1]-p[0]-1)
 			}
 		}
-	default:
-		// Drawn from the record's own line, so that a record gives the same
-		// pairs whatever stands before it is read or left out.
-		r := rand.New(rand.NewPCG(uint64(o.Seed), uint64(c.source.Line)))
-		r.Shuffle(len(subs), func(a, b int) { subs[a], subs[b] = subs[b], subs[a] })
-		subs = subs[:o.Pairs]
-		slices.Sort(subs)
+		slices.Sort(numbers)
+		numbers = slices.Compact(numbers)
+	case some:
+		numbers = c.draw(o, n)
 	}
-	out := make([]*Pair, 0, len(subs))
-	for _, k := range subs {
-		t := all[k]
-		src := c.source
-		src.Sub = k
-		if c.chosen == 3 && len(c.list) == 6 {
-			src.Extra = benchColumns(src.Extra, t.i, t.j-3)
+	return func(yield func(*Pair) bool) {
+		i, start := 0, 0 // start is the number of the first pair of reply i
+		for k := range n {
+			if numbers != nil {
+				if k == len(numbers) {
+					return
+				}
+				k = numbers[k]
+			}
+			first, row := i+1, len(c.list)-1-i
+			for c.chosen == 0 && k-start >= row {
+				i, start = i+1, start+row
+				first, row = i+1, row-1
+			}
+			if c.chosen > 0 {
+				first, row = c.chosen, len(c.list)-c.chosen
+				i, start = k/row, k/row*row
+			}
+			if !yield(c.pairOf(k, i, first+k-start, n)) {
+				return
+			}
 		}
-		if c.ranks != nil {
-			p, src.Extra = c.ranked(src.Extra, t.i, t.j)
+	}, "", nil
+}
+
+// draw takes o.Pairs of n pairs. It draws by the record's own line, so that a record
+// gives the same pairs whatever stands before it is read or left out.
+func (c *content) draw(o ReadOptions, n int) []int {
+	r := rand.New(rand.NewPCG(uint64(o.Seed), uint64(c.source.Line)))
+	numbers := make([]int, 0, min(n, maxPairs))
+	if n <= maxPairs {
+		for k := range n {
+			numbers = append(numbers, k)
 		}
-		if c.prob != nil && len(all) == 1 {
-			p = *c.prob
+		r.Shuffle(n, func(a, b int) { numbers[a], numbers[b] = numbers[b], numbers[a] })
+		numbers = numbers[:o.Pairs]
+	} else {
+		drawn := make(map[int]bool, o.Pairs)
+		for len(numbers) < o.Pairs {
+			if k := r.IntN(n); !drawn[k] {
+				drawn[k] = true
+				numbers = append(numbers, k)
+			}
 		}
-		out = append(out, &Pair{Prompt: c.prompt, First: c.list[t.i], Second: c.list[t.j], P: p, Source: src})
 	}
-	return out, "", nil
+	slices.Sort(numbers)
+	return numbers
+}
+
+// pairOf makes pair k of the n of a list, of replies i and j.
+func (c *content) pairOf(k, i, j, n int) *Pair {
+	src, p := c.source, math.NaN()
+	src.Sub = k
+	if c.chosen > 0 {
+		p = 1
+	}
+	if c.chosen == 3 && len(c.list) == 6 {
+		src.Extra = benchColumns(src.Extra, i, j-3)
+	}
+	if c.ranks != nil {
+		p, src.Extra = c.ranked(src.Extra, i, j)
+	}
+	if c.prob != nil && n == 1 {
+		p = *c.prob
+	}
+	return &Pair{Prompt: c.prompt, First: c.list[i], Second: c.list[j], P: p, Source: src}
 }
 
 // benchColumns adds what tells RM-Bench's nine pairs of a record apart: subset,

@@ -439,41 +439,51 @@ func (j *joiner) add(r *Reply) *joined {
 
 // joined is what the replies to one prompt make.
 type joined struct {
-	pairs []*Pair
-	lone  []*Reply // replies for which there is none of the other label
+	sides  [2][]*Reply // those that were wanted, and the others
+	lone   []*Reply    // replies that make no pair
+	reason string      // why they make none
 }
 
 func (j *joiner) flush() *joined {
 	if len(j.group) == 0 {
 		return nil
 	}
-	var sides [2][]*Reply
+	out := &joined{}
 	for _, r := range j.group {
+		side := 1
 		if good, _ := wanted(r.Source.Extra); good {
-			sides[0] = append(sides[0], r)
-		} else {
-			sides[1] = append(sides[1], r)
+			side = 0
 		}
+		out.sides[side] = append(out.sides[side], r)
 	}
 	group := j.group
 	j.group = nil
-	if len(sides[0]) == 0 || len(sides[1]) == 0 {
-		return &joined{lone: group}
-	}
-	out := &joined{}
-	for _, g := range sides[0] {
-		for _, b := range sides[1] {
-			src := g.Source
-			src.Sub = len(out.pairs)
-			src.Extra = without(src.Extra, "label", ktoTag)
-			p := 1.0
-			if x, err := probability(g.Source.Extra, "label_prob"); err == nil && !math.IsNaN(x) && len(group) == 2 {
-				p = x
-			}
-			out.pairs = append(out.pairs, &Pair{Prompt: g.Prompt, First: g.Response, Second: b.Response, P: p, Source: src})
-		}
+	switch n := len(out.sides[0]) * len(out.sides[1]); {
+	case n == 0:
+		return &joined{lone: group, reason: loneReason}
+	case n > maxPairs:
+		return &joined{lone: group, reason: fmt.Sprintf("%d neighbouring replies to one prompt make %d pairs, more than %d", len(group), n, maxPairs)}
 	}
 	return out
+}
+
+// pairs gives each of the wanted replies with each of the others.
+func (j *joined) pairs(yield func(*Pair) bool) {
+	n := 0
+	for _, g := range j.sides[0] {
+		for _, b := range j.sides[1] {
+			src := g.Source
+			src.Sub = n
+			src.Extra = without(src.Extra, "label", ktoTag)
+			p := 1.0
+			if x, err := probability(g.Source.Extra, "label_prob"); err == nil && !math.IsNaN(x) && len(j.sides[0])+len(j.sides[1]) == 2 {
+				p = x
+			}
+			if n++; !yield(&Pair{Prompt: g.Prompt, First: g.Response, Second: b.Response, P: p, Source: src}) {
+				return
+			}
+		}
+	}
 }
 
 const loneReason = "no neighbour of the other label to the same prompt, so the reply makes no pair"

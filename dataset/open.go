@@ -26,30 +26,39 @@ const (
 	readBuffer = 256 << 10
 )
 
-// input is an opened file: decompressed, without a byte order mark.
+// input is an opened file: decompressed, in UTF-8, without a byte order mark.
 type input struct {
 	name   string // as the user named it
 	base   string // lower case, without .gz or .zst; empty for stdin
 	r      *bufio.Reader
 	closer []func() error
-	file   *os.File // where it is read as it is
+	file   *os.File          // where it is read as it is
+	ours   map[string]string // our names of columns by the file's, where the user gave them
 }
 
 // openInput opens the named file, "-" being stdin.
-func openInput(name string, stdin io.Reader) (in *input, err error) {
-	in = &input{name: name}
+func openInput(name string, o ReadOptions) (in *input, err error) {
+	in = &input{name: name, ours: map[string]string{}}
+	for ours, theirs := range o.Columns {
+		in.ours[theirs] = ours
+	}
 	defer func() {
 		if err != nil {
 			in.Close()
 			in = nil
 		}
 	}()
-	raw := stdin
-	if name == "-" {
-		if raw == nil {
-			raw = os.Stdin
-		}
-	} else {
+	raw := o.Copy
+	if name != "-" {
+		in.base = strings.ToLower(filepath.Base(name))
+	}
+	switch {
+	case raw != nil:
+	case name == "-" && o.Stdin != nil:
+		raw = o.Stdin
+	case name == "-":
+		raw = os.Stdin
+	default:
 		f, err := os.Open(name)
 		if err != nil {
 			return in, err // "open NAME: no such file or directory" says it all
@@ -58,7 +67,6 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 		if st, err := f.Stat(); err == nil && st.IsDir() {
 			return in, fmt.Errorf("%s: a folder, not a file", name)
 		}
-		in.base = strings.ToLower(filepath.Base(name))
 		raw, in.file = f, f
 	}
 	counted := &countReader{r: raw}
@@ -66,12 +74,10 @@ func openInput(name string, stdin io.Reader) (in *input, err error) {
 	if err := in.decompress(counted); err != nil {
 		return in, err
 	}
-	switch head, _ := in.r.Peek(3); {
-	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-		in.r.Discard(3)
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return in, fmt.Errorf("%s: UTF-16 text; convert it to UTF-8, for example with iconv", name)
+	if err := in.foreign(); err != nil {
+		return in, err
 	}
+	in.decode()
 	return in, nil
 }
 

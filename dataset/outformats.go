@@ -28,30 +28,29 @@ type outFormat struct {
 	margin     bool // a margin of its own scale is held
 	// prompts and replies tell that these are messages, which keep their further keys.
 	prompts, replies bool
-	nested           bool // some of its own columns are no texts, and CSV has no other
 	own              []string
 }
 
 var outFormats = []outFormat{
 	{name: "trl", put: putTRL, ties: true, soft: true, margin: true},
-	{name: "trl-conversational", put: putConversational, ties: true, soft: true, margin: true, nested: true, prompts: true, replies: true},
+	{name: "trl-conversational", put: putConversational, ties: true, soft: true, margin: true, prompts: true, replies: true},
 	{name: "hh", put: putHH},
 	{name: "sft", put: putSFT},
 	{name: "csv", put: putCSV, ties: true, soft: true, margin: true, prompts: true},
 	{name: "pairs", put: putPairs, slots: true, ties: true, unlabelled: true, soft: true, votes: true, prompts: true},
-	{name: "openrlhf", put: putConversational, ties: true, soft: true, margin: true, nested: true, prompts: true, replies: true},
+	{name: "openrlhf", put: putConversational, ties: true, soft: true, margin: true, prompts: true, replies: true},
 	{name: "rewardbench", put: putRewardBench, soft: true},
-	{name: "rewardbench2", put: putRewardBench2, list: listRewardBench2, soft: true, nested: true, own: []string{"num_correct", "num_incorrect", "total_completions"}},
-	{name: "rmbench", put: putRMBench, list: listRMBench, nested: true},
+	{name: "rewardbench2", put: putRewardBench2, list: listRewardBench2, soft: true, own: []string{"num_correct", "num_incorrect", "total_completions"}},
+	{name: "rmbench", put: putRMBench, list: listRMBench},
 	{name: "alpaca", put: putAlpaca, slots: true, ties: true, unlabelled: true, soft: true, own: []string{"instruction", "output_1", "output_2", "generator_1", "generator_2", "preference"}},
-	{name: "nemo", put: putNeMo, list: listNeMo, soft: true, nested: true, prompts: true, replies: true, own: []string{"context", "completions"}},
-	{name: "ultrafeedback", put: putUltraFeedback, ties: true, soft: true, nested: true, prompts: true, replies: true},
+	{name: "nemo", put: putNeMo, list: listNeMo, soft: true, prompts: true, replies: true, own: []string{"context", "completions"}},
+	{name: "ultrafeedback", put: putUltraFeedback, ties: true, soft: true, prompts: true, replies: true},
 	{name: "kto", put: nil, soft: true},
 	{name: "prometheus", put: putPrometheus, slots: true, soft: true, unlabelled: true, own: []string{"instruction", "response_A", "response_B"}},
 	{name: "judgebench", put: putJudgeBench, slots: true, soft: true, own: []string{"question", "response_A", "response_B", "label"}},
 	{name: "llmbar", put: putLLMBar, slots: true, soft: true, own: []string{"input", "output_1", "output_2", "label"}},
-	{name: "hhh", put: putHHH, list: listHHH, soft: true, nested: true, own: []string{"input", "targets"}},
-	{name: "pandalm", put: putPandaLM, slots: true, ties: true, soft: true, votes: true, nested: true, own: []string{"instruction", "input", "response1", "response2"}},
+	{name: "hhh", put: putHHH, list: listHHH, soft: true, own: []string{"input", "targets"}},
+	{name: "pandalm", put: putPandaLM, slots: true, ties: true, soft: true, votes: true, own: []string{"instruction", "input", "response1", "response2"}},
 }
 
 func outFormatNamed(name string) *outFormat {

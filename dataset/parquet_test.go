@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cai/dataset"
 
@@ -134,6 +135,33 @@ func TestParquetWithoutEnd(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("%q: %d errors", data, n)
+		}
+	}
+}
+
+// TestParquetTypes: numbers, days and times mean what their types say.
+func TestParquetTypes(t *testing.T) {
+	type row struct {
+		Prompt   string    `parquet:"prompt"`
+		Response string    `parquet:"response"`
+		Cents    int64     `parquet:"cents,decimal(2:18)"`
+		Small    int32     `parquet:"small,decimal(3:9)"`
+		Big      uint64    `parquet:"big"`
+		Day      int32     `parquet:"day,date"`
+		At       time.Time `parquet:"at,timestamp(microsecond)"`
+	}
+	data := parquetFile(t, []row{{"p", "r", -75, 1500, 1<<64 - 1, 20788, time.Date(2026, 12, 1, 13, 5, 6, 7000, time.UTC)}})
+	for r, err := range dataset.Records("-", dataset.ReadOptions{Stdin: bytes.NewReader(data)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := r.Object.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const want = `{"prompt":"p","response":"r","cents":-0.75,"small":1.500,"big":18446744073709551615,"day":"2026-12-01","at":"2026-12-01T13:05:06.000007Z"}`
+		if string(raw) != want {
+			t.Errorf("read %s, want %s", raw, want)
 		}
 	}
 }

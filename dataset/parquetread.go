@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,12 +23,18 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	// A damaged file may be one that the library did not foresee.
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("a damaged Parquet file: %v", r)
+			err = fmt.Errorf("a Parquet file that is damaged, or has more than is read here: %v", r)
 		}
 	}()
+	if head, _ := in.r.Peek(4); string(head) != "PAR1" && len(head) > 0 {
+		return fmt.Errorf("not a Parquet file, although its name says so: it begins with %q", head)
+	}
 	file, size, err := in.seekable()
 	if err != nil {
 		return err
+	}
+	if size == 0 {
+		return nil
 	}
 	// The library makes room for as long a footer as the file says that it has.
 	var end [8]byte
@@ -50,6 +57,9 @@ func (in *input) eachParquet(fn func(rawRecord) bool) (err error) {
 	}
 	leaf := 0
 	root := makeStruct(f.Schema(), 0, 0, &leaf)
+	if err := root.ours(f); err != nil {
+		return err
+	}
 	values := make([][]parquet.Value, leaf)
 	line := 0
 	buf := make([]parquet.Row, 64)
@@ -96,7 +106,8 @@ func (in *input) seekable() (io.ReaderAt, int64, error) {
 
 // column is a node of the schema as values are read from it.
 type column struct {
-	kind   byte // '"' text, 'b' bytes, '0' another leaf, '{' struct, '[' list, 'm' map
+	kind   byte  // '"' text, '*' JSON as a text, '0' another leaf, 'd' 'u' 'h' 'T' 'D' see number, '{' struct, '[' list, 'm' map
+	unit   int64 // of decimals the scale, of times the nanoseconds
 	name   string
 	leaf   int // the first leaf under it
 	leaves int
@@ -107,6 +118,8 @@ type column struct {
 	// message tells that a struct has a role: in one message a key that others have is
 	// not there, which Parquet can only say by null.
 	message bool
+	// spilled tells that the column extra of a file holds further columns.
+	spilled bool
 }
 
 func makeStruct(n parquet.Node, rep, def int, leaf *int) *column {
@@ -144,9 +157,7 @@ func asRepeated(rep, def int, leaf *int, elem func(rep, def int) *column) *colum
 func makePresent(name string, n parquet.Node, rep, def int, leaf *int) *column {
 	if n.Leaf() {
 		c := &column{kind: '0', leaf: *leaf, leaves: 1, def: def}
-		if k := n.Type().Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
-			c.kind = '"'
-		}
+		c.kind, c.unit = leafKind(n.Type())
 		*leaf++
 		return c
 	}
@@ -198,23 +209,30 @@ func (c *column) row(row parquet.Row, values [][]parquet.Value, line int) rawRec
 	}
 	rec := rawRecord{line: line, obj: make(Object, 0, len(c.fields))}
 	for _, f := range c.fields {
-		raw, err := f.append(nil, values)
+		raw, err := f.append(nil, values[f.leaf:f.leaf+f.leaves])
 		if err != nil {
 			return rawRecord{line: line, bad: fmt.Sprintf("column %q: %v", f.name, err)}
 		}
-		if kindOf(raw) != 'n' { // Parquet has no column that is missing in one row
+		switch {
+		case kindOf(raw) == 'n': // Parquet has no column that is missing in one row
+		case c.spilled && f.name == extraColumn:
+			if rec.obj, err = appendObject(rec.obj, raw); err != nil {
+				return rawRecord{line: line, bad: fmt.Sprintf("column %q: %v", f.name, err)}
+			}
+		default:
 			rec.obj = append(rec.obj, Field{f.name, raw})
 		}
 	}
 	return rec
 }
 
-// append writes the value that the leaves under c hold as JSON.
+// append writes the value that the leaves under c hold as JSON; values are those
+// leaves' own.
 func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
-	if c.leaves == 0 || len(values[c.leaf]) == 0 {
+	if c.leaves == 0 || len(values[0]) == 0 {
 		return append(b, "null"...), nil
 	}
-	first := values[c.leaf][0]
+	first := values[0][0]
 	if first.DefinitionLevel() < c.def {
 		return append(b, "null"...), nil
 	}
@@ -230,7 +248,7 @@ func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
 			}
 			b = append(append(b, quote(f.name)...), ':')
 			value := len(b)
-			if b, err = f.append(b, values); err != nil {
+			if b, err = f.append(b, f.of(c, values)); err != nil {
 				return b, err
 			}
 			if c.message && f.name != "content" && string(b[value:]) == "null" {
@@ -240,12 +258,18 @@ func (c *column) append(b []byte, values [][]parquet.Value) ([]byte, error) {
 		return append(b, '}'), nil
 	case '[', 'm':
 		return c.appendList(b, values, first)
-	case '"':
+	case '"', '*':
 		text := first.ByteArray()
 		if !utf8.Valid(text) {
 			return b, errors.New(badUTF8(text))
 		}
-		return append(b, quote(string(text))...), nil
+		if s := (scanner{data: text}); c.kind == '*' && s.skip() == nil && s.pos == len(text) {
+			return append(b, text...), nil
+		}
+		return appendQuoted(b, text), nil
+	case '0':
+	default:
+		return c.appendLogical(b, first)
 	}
 	switch first.Kind() {
 	case parquet.Boolean:
@@ -271,12 +295,10 @@ func (c *column) appendList(b []byte, values [][]parquet.Value, first parquet.Va
 	if first.DefinitionLevel() <= c.def {
 		return append(b, end), nil // there, and without elements
 	}
-	left := make([][]parquet.Value, len(values))
-	copy(left[c.leaf:], values[c.leaf:c.leaf+c.leaves])
-	part := make([][]parquet.Value, len(values))
+	left, part := slices.Clone(values), make([][]parquet.Value, len(values))
 	var err error
-	for n := 0; len(left[c.leaf]) > 0; n++ {
-		for i := c.leaf; i < c.leaf+c.leaves; i++ {
+	for n := 0; len(left[0]) > 0; n++ {
+		for i := range left {
 			end := min(1, len(left[i]))
 			for end < len(left[i]) && left[i][end].RepetitionLevel() > c.rep {
 				end++
@@ -292,12 +314,18 @@ func (c *column) appendList(b []byte, values [][]parquet.Value, first parquet.Va
 			}
 			continue
 		}
-		if b, err = c.elem.fields[0].append(b, part); err != nil {
+		key, value := c.elem.fields[0], c.elem.fields[1]
+		if b, err = key.append(b, key.of(c, part)); err != nil {
 			return b, err
 		}
-		if b, err = c.elem.fields[1].append(append(b, ':'), part); err != nil {
+		if b, err = value.append(append(b, ':'), value.of(c, part)); err != nil {
 			return b, err
 		}
 	}
 	return append(b, end), nil
+}
+
+// of gives those of the values under a column that belong to c.
+func (c *column) of(around *column, values [][]parquet.Value) [][]parquet.Value {
+	return values[c.leaf-around.leaf:][:c.leaves]
 }

@@ -2,8 +2,9 @@ package dataset
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -16,16 +17,27 @@ import (
 // shape is the type of a column as all of its values have it so far. Parquet has
 // one type for a column; JSON may have several, which become JSON texts.
 type shape struct {
-	kind   byte // 0 nothing but null yet, 't' boolean, 'i' integer, 'f' float, '"' text, '[' list, '{' object, '*' JSON as a text
-	elem   *shape
-	names  []string // of an object, in the order that they were seen
-	fields map[string]*shape
-	column int // the first leaf
-	def    int // definition level of a value that is there
+	kind    byte // 0 nothing but null yet, 't' boolean, 'i' integer, 'f' float, '"' text, '[' list, '{' object, '*' JSON as a text
+	elem    *shape
+	columns          // of an object, in the order that they were seen
+	fields  []*shape // theirs
+	values  []json.RawMessage
+	column  int  // the first leaf
+	def     int  // definition level of a value that is there
+	deep    int  // lists and objects around it
+	file    *int // columns of the file, those inside others too
+	large   bool // an integer has more digits than a float
 }
 
-// maxFields bounds the fields of a struct, for objects whose keys are data.
-const maxFields = 200
+const (
+	// maxFields bounds the fields of a struct, for objects whose keys are data.
+	maxFields = 200
+	// maxColumns bounds the columns of a file, each of which takes 20 KB of memory
+	// while it is written. Further ones stand in the column extra, as JSON.
+	maxColumns = 2000
+	// maxNested bounds how deep a column's type goes: Parquet's levels are bytes.
+	maxNested = 32
+)
 
 func (s *shape) see(raw json.RawMessage) {
 	kind := kindOf(raw)
@@ -37,18 +49,23 @@ func (s *shape) see(raw json.RawMessage) {
 		kind = 't'
 	case '0':
 		kind = 'f'
-		if _, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		switch n, err := strconv.ParseInt(string(raw), 10, 64); {
+		case err == nil:
 			kind = 'i'
-		} else if !finite(number(raw)) {
+			s.large = s.large || n < -1<<53 || n > 1<<53
+		case !bytes.ContainsAny(raw, ".eE") || !finite(number(raw)):
 			kind = '*'
 		}
 	}
 	switch {
 	case s.kind == 0:
 		s.kind = kind
-	case s.kind == 'i' && kind == 'f', s.kind == 'f' && kind == 'i':
+	case (s.kind == 'i' && kind == 'f' || s.kind == 'f' && kind == 'i') && !s.large:
 		s.kind = 'f'
-	case s.kind != kind:
+	case s.kind != kind || s.kind == 'f' && s.large:
+		s.kind = '*'
+	}
+	if (s.kind == '[' || s.kind == '{') && s.deep > maxNested {
 		s.kind = '*'
 	}
 	switch s.kind {
@@ -59,7 +76,7 @@ func (s *shape) see(raw json.RawMessage) {
 			return
 		}
 		if s.elem == nil {
-			s.elem = &shape{}
+			s.elem = &shape{deep: s.deep + 1, file: s.file}
 		}
 		for _, item := range items {
 			s.elem.see(item)
@@ -76,38 +93,37 @@ func (s *shape) see(raw json.RawMessage) {
 }
 
 func (s *shape) object(o Object) {
-	if s.fields == nil {
-		s.fields = map[string]*shape{}
-	}
-	for _, f := range o {
-		if f.Key == "" {
-			s.kind = '*'
-			return
-		}
-		child := s.fields[f.Key]
-		if child == nil {
-			if len(s.names) >= maxFields {
-				s.kind = '*'
-				return
+	for i, f := range o {
+		place := i // most records have the same columns in the same order
+		if i >= len(s.names) || s.names[i] != f.Key {
+			var known bool
+			if place, known = s.at[f.Key]; !known {
+				full := s.deep > 0 && len(s.names) >= maxFields || *s.file >= maxColumns
+				if full && s.deep == 0 {
+					continue // a column of the file, which goes into extra
+				}
+				if full || f.Key == "" {
+					s.kind = '*'
+					return
+				}
+				place = s.add(f.Key)
+				*s.file++
+				s.fields = append(s.fields, &shape{deep: s.deep + 1, file: s.file})
 			}
-			child = &shape{}
-			s.fields[f.Key], s.names = child, append(s.names, f.Key)
 		}
-		child.see(f.Value)
+		s.fields[place].see(f.Value)
 	}
 }
 
 // group is a struct that keeps the order of its fields.
 type group struct {
 	parquet.Group
-	names []string
+	columns
 }
 
 func (g group) Fields() []parquet.Field {
 	fields := g.Group.Fields()
-	slices.SortFunc(fields, func(a, b parquet.Field) int {
-		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
-	})
+	slices.SortFunc(fields, func(a, b parquet.Field) int { return g.at[a.Name()] - g.at[b.Name()] })
 	return fields
 }
 
@@ -135,11 +151,26 @@ func (s *shape) node(def int, leaf *int) parquet.Node {
 }
 
 func (s *shape) group(def int, leaf *int) parquet.Node {
-	g := group{parquet.Group{}, s.names}
-	for _, name := range s.names {
-		g.Group[name] = s.fields[name].node(def, leaf)
+	g := group{parquet.Group{}, s.columns}
+	for i, name := range s.names {
+		g.Group[name] = s.fields[i].node(def, leaf)
 	}
 	return g
+}
+
+// texts gives the leaves that hold JSON as texts.
+func (s *shape) texts(leaves []int) []int {
+	switch s.kind {
+	case '*':
+		return append(leaves, s.column)
+	case '[':
+		return s.elem.texts(leaves)
+	case '{':
+		for _, f := range s.fields {
+			leaves = f.texts(leaves)
+		}
+	}
+	return leaves
 }
 
 // put appends a value to the leaves; def is how much of the path to it is there.
@@ -196,8 +227,9 @@ func (s *shape) put(row []parquet.Row, raw json.RawMessage, rep, depth, def int)
 }
 
 func (s *shape) putFields(row []parquet.Row, o Object, rep, depth, def int) {
-	for _, name := range s.names {
-		s.fields[name].put(row, o.Get(name), rep, depth, def)
+	s.values, _ = s.spread(o, s.values)
+	for i, field := range s.fields {
+		field.put(row, s.values[i], rep, depth, def)
 	}
 }
 
@@ -210,11 +242,20 @@ type parquetWriter struct {
 	buf   *bufio.Writer
 	enc   *Encoder
 	root  shape
+	full  bool // some columns stand in the column extra
 	err   error
 }
 
+// Metadata of a file, for reading it back: that the column extra holds further
+// columns, and which of the innermost columns hold JSON as texts, as a list of their
+// numbers.
+const (
+	extraKey = "cai.extra"
+	jsonKey  = "cai.json"
+)
+
 func newParquetWriter(w io.Writer) *parquetWriter {
-	p := &parquetWriter{w: w, root: shape{kind: '{'}}
+	p := &parquetWriter{w: w, root: shape{kind: '{', file: new(int)}}
 	if p.spool, p.err = os.CreateTemp("", "cai-parquet-*"); p.err == nil {
 		os.Remove(p.spool.Name()) // gone with the process, however that ends
 		p.buf = bufio.NewWriterSize(p.spool, readBuffer)
@@ -228,9 +269,44 @@ func (p *parquetWriter) WriteRow(o Object) error {
 		return p.err
 	}
 	if p.root.object(o); p.root.kind != '{' {
-		return fmt.Errorf("more than %d columns, or one without a name: Parquet is for tables", maxFields)
+		return errors.New("a column without a name: Parquet needs one")
 	}
+	p.full = p.full || *p.root.file >= maxColumns
 	return p.enc.Encode(o)
+}
+
+// spill makes room for the columns that the file has no place for, in one that is
+// called extra. A column of the source of that name becomes one of them.
+func (s *shape) spill() {
+	var kept shape
+	for i, name := range s.names {
+		if name != extraColumn {
+			kept.add(name)
+			kept.fields = append(kept.fields, s.fields[i])
+		}
+	}
+	kept.add(extraColumn)
+	s.columns, s.fields = kept.columns, append(kept.fields, &shape{kind: '*'})
+}
+
+// spilled gives a record with the columns together that have no place.
+func (s *shape) spilled(o Object) Object {
+	var out, rest Object
+	for _, f := range o {
+		if _, ok := s.at[f.Key]; ok && f.Key != extraColumn {
+			out = append(out, f)
+		} else {
+			rest = append(rest, f)
+		}
+	}
+	if rest == nil {
+		return out
+	}
+	raw, err := rest.MarshalJSON()
+	if err != nil {
+		panic(err) // values that the scanner has been past
+	}
+	return append(out, Field{extraColumn, raw})
 }
 
 const (
@@ -246,6 +322,11 @@ func (p *parquetWriter) Close() error {
 	if len(p.root.names) == 0 {
 		p.root.object(Object{{"prompt", nil}}) // a file needs a column
 	}
+	options := []parquet.WriterOption{parquet.Compression(&parquet.Snappy), parquet.CreatedBy("cai", "", "")}
+	if p.full {
+		p.root.spill()
+		options = append(options, parquet.KeyValueMetadata(extraKey, "json"))
+	}
 	if err := p.buf.Flush(); err != nil {
 		return err
 	}
@@ -254,7 +335,14 @@ func (p *parquetWriter) Close() error {
 	}
 	leaves := 0
 	schema := parquet.NewSchema("schema", p.root.group(0, &leaves))
-	w := parquet.NewWriter(p.w, schema, parquet.Compression(&parquet.Snappy), parquet.CreatedBy("cai", "", ""))
+	if texts := p.root.texts(nil); texts != nil {
+		raw, err := marshal(texts)
+		if err != nil {
+			return err
+		}
+		options = append(options, parquet.KeyValueMetadata(jsonKey, string(raw)))
+	}
+	w := parquet.NewWriter(p.w, append(options, schema)...)
 	lines := lineReader{r: bufio.NewReaderSize(p.spool, readBuffer)}
 	columns := make([]parquet.Row, leaves)
 	var obj Object
@@ -273,6 +361,9 @@ func (p *parquetWriter) Close() error {
 		row = row[:0]
 		for i := range columns {
 			columns[i] = columns[i][:0]
+		}
+		if p.full {
+			obj = p.root.spilled(obj)
 		}
 		p.root.putFields(columns, obj, 0, 0, 0)
 		for i := range columns {

@@ -86,10 +86,14 @@ func readPrompt(v *view, c *content) error {
 // prompt stays as it was written, unless that was with a reply at its end.
 func withoutReplies(c *content) Object {
 	var out Object
+	rest := c.source.Extra // in the order of the record's columns
 	for _, f := range c.object {
-		if f.Key == "id" || c.source.Extra.Get(f.Key) != nil || c.written && slices.Contains(c.asked, f.Key) {
-			out = append(out, f)
+		if len(rest) > 0 && rest[0].Key == f.Key {
+			rest = rest[1:]
+		} else if f.Key != "id" && !(c.written && slices.Contains(c.asked, f.Key)) {
+			continue
 		}
+		out = append(out, f)
 	}
 	if !c.written {
 		out = slices.DeleteFunc(out, func(f Field) bool { return f.Key == "prompt" })

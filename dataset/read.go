@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,8 @@ type ReadOptions struct {
 	Told func(Told)
 	// Stdin is what the name "-" reads; nil is os.Stdin.
 	Stdin io.Reader
+	// Copy, if set, is read in place of the file, which can be read once only.
+	Copy io.Reader
 }
 
 // RecordError is a record that does not fit. The sequence goes on after it if
@@ -98,11 +101,11 @@ func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 				return true
 			}
 			for _, lone := range done.lone {
-				if !yield(nil, &RecordError{File: name, Line: lone.Source.Line, Reason: loneReason, Lone: true}) {
+				if !yield(nil, &RecordError{File: name, Line: lone.Source.Line, Reason: done.reason, Lone: true}) {
 					return false
 				}
 			}
-			for _, p := range done.pairs {
+			for p := range done.pairs {
 				if !yield(p, nil) {
 					return false
 				}
@@ -127,7 +130,7 @@ func Pairs(name string, o ReadOptions) iter.Seq2[*Pair, error] {
 					if reason != "" {
 						return yield(nil, r.bad(c.source.Line, reason))
 					}
-					for _, p := range pairs {
+					for p := range pairs {
 						if !yield(p, nil) {
 							return false
 						}
@@ -201,7 +204,8 @@ type content struct {
 	list   []Response
 	chosen int // of the list, how many were chosen over the rest
 	ranks  []float64
-	prob   *float64 // that the first of a list of two is better, where the file says it
+	sorted []float64 // ranks, the best first; made when it is needed
+	prob   *float64  // that the first of a list of two is better, where the file says it
 	// dropped names what the record has and nothing here keeps.
 	dropped []string
 	asked   []string // the columns of the prompt
@@ -249,13 +253,17 @@ func (r *reader) run(text bool, yield func(*content, error) bool) {
 	}
 	r.g = newReading(r.name, r.o)
 	r.g.format, r.g.named = r.format, r.format != nil && r.format != &promptFormat
-	in, err := openInput(r.name, r.o.Stdin)
+	in, err := openInput(r.name, r.o)
 	if err != nil {
 		yield(nil, err)
 		return
 	}
 	defer in.Close()
-	c := in.container(containerName, text)
+	c, err := in.container(containerName, text)
+	if err != nil {
+		yield(nil, in.readError(err))
+		return
+	}
 	if c == containerText {
 		if !text {
 			yield(nil, fmt.Errorf("%s: a text has no pairs", r.name))
@@ -293,7 +301,7 @@ func (r *reader) text(in *input) (*content, error) {
 		line := 1 + strings.Count(string(body[:validPrefix(body)]), "\n")
 		return nil, r.bad(line, "not valid UTF-8; a reply is text")
 	}
-	if len(body) == 0 {
+	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, r.bad(1, "the file is empty, so there is no reply")
 	}
 	src := Source{File: r.name}
@@ -570,6 +578,12 @@ func unknownShape(o Object) string {
 			keys = append(keys[:12], "…")
 		}
 		has = "it has " + strings.Join(keys, ", ")
+	}
+	for _, f := range o {
+		if firstKind(f.Value) == '{' && !knownColumn(f.Key) {
+			has += fmt.Sprintf("; if %s holds the records, jq -c '.%s[]' writes them as JSON Lines", f.Key, f.Key)
+			break
+		}
 	}
 	return "neither a pair (prompt, chosen, rejected) nor a reply (prompt, response): " + has
 }

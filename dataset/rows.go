@@ -1,7 +1,7 @@
 package dataset
 
 import (
-	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -17,19 +17,25 @@ type RowWriter interface {
 }
 
 // NewRowWriter makes a writer of the container that a file's name asks for: a JSON
-// array for .json, CSV for .csv, Parquet for .parquet, else JSON Lines. An
-// ending .gz or .zst is left to [Create].
+// array for .json, CSV for .csv, the same with tabs for .tsv and .tab, Parquet for
+// .parquet, else JSON Lines. An ending .gz or .zst is left to [Create].
 func NewRowWriter(name string, w io.Writer) RowWriter {
-	switch rowExt(name) {
-	case ".json":
+	ext := rowExt(name)
+	switch {
+	case ext == ".json":
 		return &arrayWriter{w: w, enc: NewEncoder(w)}
-	case ".csv":
-		return &csvRows{w: csv.NewWriter(w), none: []string{"prompt"}}
-	case ".parquet":
+	case ext == ".csv":
+		return &csvRows{w: w, comma: ',', none: []string{"prompt"}}
+	case tabs(ext):
+		return &csvRows{w: w, comma: '\t', none: []string{"prompt"}}
+	case ext == ".parquet":
 		return newParquetWriter(w)
 	}
 	return lineWriter{NewEncoder(w)}
 }
+
+// tabs tells whether an extension is one of files whose cells are separated by tabs.
+func tabs(ext string) bool { return ext == ".tsv" || ext == ".tab" }
 
 func rowExt(name string) string {
 	name = strings.ToLower(name)
@@ -73,80 +79,121 @@ func (w *arrayWriter) Close() error {
 	return err
 }
 
-// csvRows writes a header from its first record; columns that come later stand in
-// the column extra, as JSON. A text is its own cell, null an empty one, and any
+// columns are the names of columns in their order.
+type columns struct {
+	names []string
+	at    map[string]int
+}
+
+// add gives the place of a column, at the end if it is new.
+func (c *columns) add(name string) int {
+	if c.at == nil {
+		c.at = map[string]int{}
+	}
+	if _, ok := c.at[name]; !ok {
+		c.at[name] = len(c.names)
+		c.names = append(c.names, name)
+	}
+	return c.at[name]
+}
+
+// spread puts a record's values at the places of its columns, nil where it has
+// none, and gives the fields that have no column.
+func (c *columns) spread(o Object, values []json.RawMessage) (_ []json.RawMessage, rest Object) {
+	values = slices.Grow(values[:0], len(c.names))[:len(c.names)]
+	clear(values)
+	for i, f := range o {
+		if i >= len(c.names) || c.names[i] != f.Key { // most records have the same columns in the same order
+			place, ok := c.at[f.Key]
+			if !ok {
+				rest = append(rest, f)
+				continue
+			}
+			i = place
+		}
+		if values[i] == nil {
+			values[i] = f.Value
+		}
+	}
+	return values, rest
+}
+
+// csvRows writes a header from its first record; columns that come later, and
+// one of the source's own that is called extra, stand in the column extra, as JSON. A text is its own cell, null an empty one, and any
 // other value its JSON.
 type csvRows struct {
-	w       *csv.Writer
-	columns []string
-	none    []string // the header of a file without records
-	begun   bool
+	w     io.Writer
+	comma byte
+	columns
+	none   []string // the header of a file without records
+	begun  bool
+	values []json.RawMessage
+	buf    []byte
 }
 
 func (w *csvRows) WriteRow(o Object) error {
 	if !w.begun {
-		w.begun = true
 		for _, f := range o {
 			if f.Key != extraColumn {
-				w.columns = append(w.columns, f.Key)
+				w.add(f.Key)
 			}
 		}
-		if err := w.w.Write(append(slices.Clone(w.columns), extraColumn)); err != nil {
-			return err
-		}
+		w.header(w.names)
 	}
-	row := make([]string, 0, len(w.columns)+1)
-	for _, c := range w.columns {
-		raw := o.Get(c)
+	var rest Object
+	w.values, rest = w.spread(o, w.values)
+	for _, raw := range w.values {
 		cell := string(raw)
 		if s, err := unquote(raw); err == nil {
 			cell = s
 		} else if kindOf(raw) == 'n' {
 			cell = ""
 		}
-		row = append(row, cell)
+		w.buf = append(appendCell(w.buf, cell, w.comma), w.comma)
 	}
-	cell, err := extraCell(o, w.columns, extraColumn)
-	if err != nil {
-		return err
+	if len(rest) > 0 {
+		raw, err := rest.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		w.buf = appendCell(w.buf, string(raw), w.comma)
 	}
-	return w.w.Write(append(row, cell))
+	w.buf = append(w.buf, '\n')
+	return w.flush(readBuffer)
 }
 
-// extraCell is the cell of the column extra: what a record has beside its columns
-// and the further names, as JSON; empty where that is nothing.
-func extraCell(o Object, columns []string, names ...string) (string, error) {
-	var rest Object
-	for _, f := range o {
-		if !slices.Contains(names, f.Key) && !slices.Contains(columns, f.Key) {
-			rest = append(rest, f)
-		}
+// header writes the names and that of the column extra.
+func (w *csvRows) header(names []string) {
+	w.begun = true
+	for _, name := range names {
+		w.buf = append(appendCell(w.buf, name, w.comma), w.comma)
 	}
-	if rest == nil {
-		return "", nil
+	w.buf = append(w.buf, extraColumn+"\n"...)
+}
+
+// flush writes out what is at least so much.
+func (w *csvRows) flush(least int) error {
+	if len(w.buf) < least {
+		return nil
 	}
-	raw, err := rest.MarshalJSON()
-	return string(raw), err
+	_, err := w.w.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
 }
 
 func (w *csvRows) Close() error {
 	if !w.begun {
-		if err := w.w.Write(append(slices.Clone(w.none), extraColumn)); err != nil {
-			return err
-		}
+		w.header(w.none)
 	}
-	w.w.Flush()
-	return w.w.Error()
+	return w.flush(1)
 }
 
 // checkContainer tells whether a format's columns fit what a name asks for.
 func (f *outFormat) checkContainer(name string) error {
 	ext := rowExt(name)
 	switch {
-	case f.name == "csv" && ext != ".csv" && ext != "" && name != "" && name != "-":
-		return fmt.Errorf("the format csv makes no %s file: name it .csv, or use trl", ext)
-	case f.nested && ext == ".csv":
-		return fmt.Errorf("cells of CSV, which are texts, cannot hold the columns of the format %s: name the file .jsonl or .parquet", f.name)
+	case f.name == "csv" && ext != ".csv" && !tabs(ext) && ext != "" && name != "" && name != "-":
+		return fmt.Errorf("the format csv makes no %s file: name it .csv or .tsv, or use trl", ext)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -11,7 +12,8 @@ import (
 type view struct {
 	obj  Object
 	g    *reading
-	used uint64 // bit i is column i; columns from the 64th on always stay extra
+	used uint64 // bit i is column i
+	late []int  // the places of those that were taken from the 64th on
 	// main is the main column of the prompt, prompts are, for [Prompts], all that make
 	// it.
 	main    string
@@ -30,6 +32,8 @@ func (v *view) get(key string) json.RawMessage {
 		if v.obj[i].Key == key {
 			if i < 64 {
 				v.used |= 1 << i
+			} else if !slices.Contains(v.late, i) {
+				v.late = append(v.late, i)
 			}
 			return v.obj[i].Value
 		}
@@ -45,21 +49,21 @@ func (v *view) take(key string) json.RawMessage {
 	return v.get(key)
 }
 
+// taken tells whether column i was taken.
+func (v *view) taken(i int) bool {
+	return i < 64 && v.used&(1<<i) != 0 || i >= 64 && slices.Contains(v.late, i)
+}
+
 // extra gives the columns of obj that were not taken, copied if own is set.
 // obj is v.obj or a copy of it.
 func (v *view) extra(obj Object, own bool) Object {
-	n := 0
-	for i := range obj {
-		if i >= 64 || v.used&(1<<i) == 0 {
-			n++
-		}
-	}
+	n := len(obj) - bits.OnesCount64(v.used) - len(v.late)
 	if n == 0 {
 		return nil
 	}
 	out := make(Object, 0, n)
 	for i, f := range obj {
-		if i >= 64 || v.used&(1<<i) == 0 {
+		if !v.taken(i) {
 			out = append(out, f)
 		}
 	}
@@ -233,7 +237,7 @@ func parseHistory(raw json.RawMessage) (Conversation, error) {
 func (v *view) unread(c *content) {
 	for _, i := range v.g.plan.prompts {
 		f := v.obj[i]
-		if i < 64 && v.used&(1<<i) != 0 || blank(f.Value) || v.repeated(f, c) {
+		if v.taken(i) || blank(f.Value) || v.repeated(f, c) {
 			continue
 		}
 		if f.Key == "instruction" && has(v.obj, "orig_instruction") { // Prometheus's task, of which the other is the prompt

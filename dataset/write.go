@@ -130,7 +130,7 @@ func (w *preferences) Write(p *Preference) error {
 var ownColumns = []string{
 	"prompt", "chosen", "rejected", "completion", "messages",
 	"response", "response_a", "response_b", "responses",
-	"label_prob", "margin", "cai_id", extraColumn,
+	"label_prob", "margin", "cai_id",
 }
 
 // set is Object.Set for values that always marshal, to a key not yet there.

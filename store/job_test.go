@@ -243,6 +243,22 @@ func TestWhatIsUnknownOrMeaninglessIsRefused(t *testing.T) {
 	}
 }
 
+// question is one of those of a job.
+type question struct {
+	pair dataset.Hash
+	slot dataset.Slot
+}
+
+// judgments gives the questions about a pair under some principles.
+func judgments(all map[question]bool, pair dataset.Hash, principles []dataset.Hash) (of []question) {
+	for q := range all {
+		if q.pair == pair && slices.Contains(principles, q.slot.Principle) {
+			of = append(of, q)
+		}
+	}
+	return of
+}
+
 // What is done and what is pending are together what is wanted, and nothing is
 // both, whatever was answered, failed and wanted.
 func TestPendingAndDoneAreWhatIsWanted(t *testing.T) {
@@ -253,10 +269,6 @@ func TestPendingAndDoneAreWhatIsWanted(t *testing.T) {
 	files := []int64{
 		mustImport(t, s, "one", pairs[:8]).File,
 		mustImport(t, s, "two", pairs[4:]).File,
-	}
-	type question struct {
-		pair dataset.Hash
-		slot dataset.Slot
 	}
 	done, failed := map[question]bool{}, map[question]bool{}
 	var all []question
@@ -330,6 +342,22 @@ func TestPendingAndDoneAreWhatIsWanted(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(wanted, got, cmp.AllowUnexported(question{})); diff != "" {
+			r.Fatal(diff)
+		}
+		// What the judge made of the job's pairs is read in the same order and number.
+		var wantJudged, gotJudged []dataset.Hash
+		for _, f := range order {
+			for _, p := range sources[f] {
+				h := p.Key().Hash
+				if seen[h] && len(judgments(done, h, job.Principles)) > 0 && !slices.Contains(wantJudged, h) {
+					wantJudged = append(wantJudged, h)
+				}
+			}
+		}
+		for _, j := range judged(t, s, store.Filter{Judge: job.Judge, Principles: job.Principles, Files: order, Limit: job.Limit}) {
+			gotJudged = append(gotJudged, j.Key.Hash)
+		}
+		if diff := cmp.Diff(wantJudged, gotJudged); diff != "" {
 			r.Fatal(diff)
 		}
 		plan, err := s.Plan(t.Context(), job)

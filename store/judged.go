@@ -24,7 +24,11 @@ type Filter struct {
 	Judge      dataset.Hash
 	Pool       []dataset.Hash // further judges, whose judgments come beside those of Judge
 	Source     string         // the name of a file as it was imported; empty is all
+	Files      []int64        // ids of files in place of Source, in the order that is wanted
 	Principles []dataset.Hash // none is all
+	// Limit takes only pairs that are among the first so many different ones of the
+	// files, judged or not, as [dataset.Job].Limit does; 0 is all. It needs files.
+	Limit int
 	// OneIn takes one in so many of the pairs, some that came into the store one
 	// after the other together, so that prompts stay whole; up to 1 takes all.
 	OneIn int64
@@ -48,7 +52,7 @@ type Judged struct {
 	A, B      dataset.Response
 	Judgments []dataset.Judgment // by judge, principle, order, sample
 	// Sources are the places where the pair was found: those of the filter's
-	// file, or of every file.
+	// files, or of every file.
 	Sources []dataset.Source
 	// Swapped tells for each source whether its first reply is B.
 	Swapped []bool
@@ -80,16 +84,20 @@ func (s *Store) judged(ctx context.Context, f Filter, yield func(*Judged) bool) 
 	if err != nil {
 		return err
 	}
-	next, imp, err := s.judgedPairs(ctx, f, judges)
+	imports, err := s.filteredImports(ctx, f)
 	if err != nil {
 		return err
+	}
+	next := s.judgedPairs(ctx, f, judges)
+	if len(imports) > 0 {
+		next = s.filePairs(ctx, f, judges, imports)
 	}
 	for {
 		ids, err := next()
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		page, err := s.judgedPage(ctx, judges, imp, ids, principles)
+		page, err := s.judgedPage(ctx, judges, imports, ids, principles)
 		if err != nil {
 			return err
 		}
@@ -136,73 +144,110 @@ func (s *Store) judgesOf(ctx context.Context, f Filter) (map[int64]dataset.Hash,
 	return judges, nil
 }
 
-// judgedPairs gives a function that gives the ids of some further pairs, none
-// at the end; imp is the import of the filter's file, 0 for all.
-func (s *Store) judgedPairs(ctx context.Context, f Filter, judges map[int64]dataset.Hash) (next func() ([]int64, error), imp int64, err error) {
+// filteredImports gives the imports of the filter's files, none where it names none.
+func (s *Store) filteredImports(ctx context.Context, f Filter) ([]int64, error) {
+	if len(f.Files) > 0 {
+		return s.currentImports(ctx, f.Files)
+	}
+	if f.Source == "" {
+		return nil, nil
+	}
+	var current sql.NullInt64
+	err := s.read.QueryRowContext(ctx, "SELECT import FROM files WHERE name = ?", f.Source).Scan(&current)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !current.Valid {
+		return nil, &Error{
+			Path: s.path, Reason: fmt.Sprintf("no file was imported under the name %q", f.Source),
+			Hint: "cai status lists the files",
+		}
+	}
+	if err != nil {
+		return nil, s.failed("find the file", err)
+	}
+	return []int64{current.Int64}, nil
+}
+
+// judgedPairs gives a function that gives the ids of some further pairs, none at
+// the end.
+func (s *Store) judgedPairs(ctx context.Context, f Filter, judges map[int64]dataset.Hash) func() ([]int64, error) {
 	// Each judge's pairs come in order from the index, so that only a page of
 	// each is read.
-	ids := slices.Sorted(maps.Keys(judges))
-	var each, has []string
-	for _, id := range ids {
+	var each []string
+	for _, id := range slices.Sorted(maps.Keys(judges)) {
 		each = append(each, fmt.Sprintf(
 			"SELECT * FROM (SELECT DISTINCT pair FROM judgments WHERE judge = %d AND pair > ?1%s ORDER BY pair LIMIT ?2)", id, f.sampled("pair")))
+	}
+	query := "SELECT pair FROM (" + strings.Join(each, " UNION ") + ") ORDER BY pair LIMIT ?2"
+	from := int64(-1)
+	return func() (ids []int64, err error) {
+		rows, err := s.read.QueryContext(ctx, query, from, judgedPage)
+		if err != nil {
+			return nil, s.failed("read the judgments", err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := rows.Scan(&from); err != nil {
+				return nil, s.failed("read the judgments", err)
+			}
+			ids = append(ids, from)
+		}
+		return ids, s.failed("read the judgments", rows.Err())
+	}
+}
+
+// filePairs is judgedPairs for the pairs of some files.
+func (s *Store) filePairs(ctx context.Context, f Filter, judges map[int64]dataset.Hash, imports []int64) func() ([]int64, error) {
+	var has []string
+	for _, id := range slices.Sorted(maps.Keys(judges)) {
 		has = append(has, fmt.Sprintf("EXISTS (SELECT 1 FROM judgments g WHERE g.judge = %d AND g.pair = s.pair)", id))
 	}
-	query := "SELECT pair, pair FROM (" + strings.Join(each, " UNION ") + ") ORDER BY pair LIMIT ?2"
-	from := int64(-1)
-	if f.Source != "" {
-		var current sql.NullInt64
-		err := s.read.QueryRowContext(ctx, "SELECT import FROM files WHERE name = ?", f.Source).Scan(&current)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && !current.Valid {
-			return nil, 0, &Error{
-				Path: s.path, Reason: fmt.Sprintf("no file was imported under the name %q", f.Source),
-				Hint: "cai status lists the files",
+	wanted := "(" + strings.Join(has, " OR ") + ")" + f.sampled("s.pair")
+	where := " AND " + wanted
+	if f.Limit > 0 { // pairs that are not judged count
+		where = ""
+	}
+	query := "SELECT s.pair, s.seq, " + wanted + " FROM source_rows s WHERE s.import = ?1 AND s.seq > ?2" + where + " ORDER BY s.seq LIMIT ?3"
+	from, different := int64(-1), 0
+	var seen bitset
+	page := func() (ids []int64, n int, err error) {
+		rows, err := s.read.QueryContext(ctx, query, imports[0], from, judgedPage)
+		if err != nil {
+			return nil, 0, err
+		}
+		defer rows.Close()
+		for ; rows.Next(); n++ {
+			var id int64
+			var want bool
+			if err := rows.Scan(&id, &from, &want); err != nil {
+				return nil, 0, err
+			}
+			if f.Limit > 0 && different == f.Limit || !seen.add(id) {
+				continue
+			}
+			different++
+			if want {
+				ids = append(ids, id)
 			}
 		}
-		if err != nil {
-			return nil, 0, s.failed("find the file", err)
-		}
-		imp = current.Int64
-		query = "SELECT s.pair, s.seq FROM source_rows s WHERE s.import = ?3 AND s.seq > ?1 AND (" +
-			strings.Join(has, " OR ") + ")" + f.sampled("s.pair") + " ORDER BY s.seq LIMIT ?2"
+		return ids, n, rows.Err()
 	}
-	args := func(from int64) []any {
-		if imp != 0 {
-			return []any{from, judgedPage, imp}
-		}
-		return []any{from, judgedPage}
-	}
-	var seen bitset
 	return func() ([]int64, error) {
-		for {
-			rows, err := s.read.QueryContext(ctx, query, args(from)...)
+		for len(imports) > 0 && (f.Limit == 0 || different < f.Limit) {
+			ids, n, err := page()
 			if err != nil {
 				return nil, s.failed("read the judgments", err)
 			}
-			var ids []int64
-			n := 0
-			for rows.Next() {
-				var id int64
-				if err := rows.Scan(&id, &from); err != nil {
-					rows.Close()
-					return nil, s.failed("read the judgments", err)
-				}
-				n++
-				if seen.add(id) {
-					ids = append(ids, id)
-				}
+			if n == 0 {
+				imports, from = imports[1:], -1
 			}
-			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-				return nil, s.failed("read the judgments", err)
-			}
-			if len(ids) > 0 || n == 0 {
+			if len(ids) > 0 {
 				return ids, nil
 			}
 		}
-	}, imp, nil
+		return nil, nil
+	}
 }
 
-func (s *Store) judgedPage(ctx context.Context, judges map[int64]dataset.Hash, imp int64, ids []int64, principles string) ([]*Judged, error) {
+func (s *Store) judgedPage(ctx context.Context, judges map[int64]dataset.Hash, imports, ids []int64, principles string) ([]*Judged, error) {
 	var list strings.Builder
 	page := make([]*Judged, len(ids))
 	byID := make(map[int64]*Judged, len(ids))
@@ -221,7 +266,7 @@ func (s *Store) judgedPage(ctx context.Context, judges map[int64]dataset.Hash, i
 	if err := s.judgedJudgments(ctx, judges, in, principles, byID); err != nil {
 		return nil, s.failed("read the judgments", err)
 	}
-	if err := s.judgedSources(ctx, imp, in, byID); err != nil {
+	if err := s.judgedSources(ctx, imports, in, byID); err != nil {
 		return nil, s.failed("read the judgments", err)
 	}
 	return page, nil
@@ -297,12 +342,20 @@ func (s *Store) judgmentsOf(ctx context.Context, judge int64, hash dataset.Hash,
 	return rows.Err()
 }
 
-func (s *Store) judgedSources(ctx context.Context, imp int64, in string, byID map[int64]*Judged) error {
+func (s *Store) judgedSources(ctx context.Context, imports []int64, in string, byID map[int64]*Judged) error {
+	var of string
+	if len(imports) > 0 {
+		var list []string
+		for _, imp := range imports {
+			list = append(list, strconv.FormatInt(imp, 10))
+		}
+		of = " AND s.import IN (" + strings.Join(list, ",") + ")"
+	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT s.pair, f.name, s.line, s.sub, ifnull(s.record, ''), ifnull(s.extra, ''), s.p_a, ifnull(s.votes, ''), s.swapped
 		FROM source_rows s JOIN files f ON f.import = s.import
-		WHERE s.pair IN `+in+` AND (?1 = 0 OR s.import = ?1)
-		ORDER BY s.pair, f.id, s.seq`, imp)
+		WHERE s.pair IN `+in+of+`
+		ORDER BY s.pair, f.id, s.seq`)
 	if err != nil {
 		return err
 	}
