@@ -89,7 +89,7 @@ func (p *policy) window(t testing.TB, m *monitor.Monitor, each int) monitor.Wind
 // whatever their replies to one prompt have in common and however many there are.
 func TestFalseAlarmsAreAsOftenAsStated(t *testing.T) {
 	references, windows := 50, 24
-	few := testing.Short() || raceDetector // which makes this 16 times as slow
+	few := testing.Short() // as under the race detector, which makes this 16 times as slow
 	if few {
 		references = 4
 	}
@@ -208,7 +208,7 @@ func TestAlarmRingsBeforeTheGoldFalls(t *testing.T) {
 		t.Fatalf("no over-optimisation: proxy %.2f, gold %.2f", proxy, gold)
 	}
 	runs := 20
-	if raceDetector {
+	if testing.Short() {
 		runs = 6
 	}
 	inTime, rings := 0, make([]int, len(steps))

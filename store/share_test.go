@@ -18,12 +18,6 @@ import (
 	"cai/store"
 )
 
-// question is one that a judge can be asked.
-type question struct {
-	pair dataset.Hash
-	slot dataset.Slot
-}
-
 // call is a question that was put.
 type call struct {
 	by       *worker
