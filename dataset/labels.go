@@ -65,10 +65,8 @@ func readTwo(v *view, c *content) error {
 	if first == "" || !has(v.obj, first) || !has(v.obj, second) {
 		return noTwo(v.obj)
 	}
-	for _, t := range twoColumns {
-		if t.names == v.g.two && has(v.obj, t.third) {
-			return fmt.Errorf("%s stands beside %s and %s: more than two replies are a list in responses", t.third, first, second)
-		}
+	if third := v.g.third; has(v.obj, third) {
+		return fmt.Errorf("%s stands beside %s and %s: more than two replies are a list in responses", third, first, second)
 	}
 	if kinds(v.obj, '[', first, second) && !isMessages(v.obj.Get(first)) && !isMessages(v.obj.Get(second)) {
 		return readTurns(v, c)

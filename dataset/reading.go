@@ -80,6 +80,7 @@ type reading struct {
 	// implicit tells that the prompt is what both replies begin with.
 	implicit bool
 	two      [2]string // the columns of two replies in no order of merit
+	third    string    // what a third one would be called
 	labels   map[string]*labelColumn
 	applied  string // the column that the scale without a column is for
 	plan     plan
@@ -197,6 +198,12 @@ func (g *reading) look(o Object) {
 	}
 	p := plan{keys: make([]string, len(o))}
 	g.two[0], g.two[1], _ = twoOf(o)
+	g.third = ""
+	for _, t := range twoColumns {
+		if t.names == g.two {
+			g.third = t.third
+		}
+	}
 	for i := range o {
 		key := o[i].Key
 		p.keys[i] = key

@@ -62,6 +62,11 @@ func parseLabel(raw json.RawMessage) labelValue {
 }
 
 func numberLabel(text string) labelValue {
+	if len(text) == 1 && text[0] >= '0' && text[0] <= '9' { // most of them, and quick
+		const digits = "0123456789"
+		d := text[0] - '0'
+		return labelValue{kindNumber, float64(d), digits[d : d+1]}
+	}
 	x, err := strconv.ParseFloat(text, 64)
 	if err != nil || !finite(x) {
 		return labelValue{kindText, 0, text}
