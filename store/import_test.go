@@ -272,7 +272,7 @@ func TestPairsStoredWithoutTheirCalls(t *testing.T) {
 		call := func(city string) string {
 			return `{"role":"assistant","content":` + said + `,"tool_calls":[{"function":{"name":"w","arguments":"{\"city\":\"` + city + `\"}"}}]}`
 		}
-		in := `{"prompt":[{"role":"user","content":"p"},` + call("Ulm") + `,{"role":"tool","content":"7"}],"chosen":[` + call("Oslo") + `],"rejected":"No."}` + "\n" +
+		in := `{"prompt":[{"role":"user","content":"p"},` + call("Ulm") + `,{"role":"tool","content":"7"}],"chosen":[` + call("Oslo") + `],"rejected":[{"role":"assistant","content":"No."}]}` + "\n" +
 			`{"prompt":"q","chosen":"x","rejected":"y"}`
 		var pairs, old []*dataset.Pair
 		for p, err := range dataset.Pairs("-", dataset.ReadOptions{Stdin: strings.NewReader(in)}) {
