@@ -66,7 +66,7 @@ func (a *app) runImport(c *urfave.Context) error {
 	keys := int64(0)
 	res := importJSON{Files: []importedJSON{}}
 	in.seen = func(pair *dataset.Pair) {
-		if pair.First.Extra != "" || pair.Second.Extra != "" {
+		if len(pair.First.Unsaid()) > 0 || len(pair.Second.Unsaid()) > 0 {
 			keys++
 		}
 	}
@@ -96,7 +96,7 @@ func (a *app) runImport(c *urfave.Context) error {
 		a.note(c, "%d pairs of identical replies are left out: there is nothing to judge", res.Identical)
 	}
 	if keys > 0 {
-		a.warn("%d pairs have replies with keys beside role and content, such as tool_calls, which the database does not keep", keys)
+		a.warn("%d pairs have replies with keys beside role, content and tool calls, which the database does not keep", keys)
 	}
 	if c.Bool("json") {
 		if err := a.writeJSON(res); err != nil {

@@ -34,6 +34,9 @@ func (in *inputs) importFile(ctx context.Context, st *store.Store, file string, 
 		}
 	}
 	imp, err := st.ImportPairs(ctx, file, watched(readFile(in, file, dataset.Pairs), in.seen), progress)
+	if err == nil && imp.Recalled > 0 {
+		in.app.warn("%s: %d pairs with tool calls were stored by an older version without them: they are new pairs now", file, imp.Recalled)
+	}
 	if err != nil || mark == "" || in.app.left[file] > 0 || in.mark(file) != mark {
 		return imp, err
 	}

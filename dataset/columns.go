@@ -30,7 +30,7 @@ var systemColumns = []string{"system", "system_prompt", "system_message"}
 // mayBePrompt tells whether a column, by its name, may belong to the prompt.
 func mayBePrompt(key string) bool {
 	switch key {
-	case "documents", "document", "tools", "passage", "article", "background", "dialogue", "dialog":
+	case "documents", "document", "tools", "functions", "passage", "article", "background", "dialogue", "dialog":
 		return true
 	}
 	return promptPart(key) || slices.Contains(promptColumns, key)
@@ -109,7 +109,7 @@ func ColumnNames() []string {
 	for _, t := range twoColumns {
 		add(t.names[0], t.names[1])
 	}
-	add("history", "documents", "tools", "responses", "ranks", "completions", "targets", "target_scores", "authors", "summaries", "info",
+	add("history", "documents", "tools", "functions", "responses", "ranks", "completions", "targets", "target_scores", "authors", "summaries", "info",
 		"labels", annotators, "annotator1", "annotator2", "annotator3", "label_prob", "margin", "tie", "kto_tag", "score_0", "score_1",
 		"score_chosen", "score_rejected", "subset", "source", "split", "domain", "level", "dataset",
 		"num_correct", "num_incorrect", "total_completions", "reference", "reference_answer", "list_weight",

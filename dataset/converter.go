@@ -320,22 +320,29 @@ func (p *Pair) preference() *Preference {
 // gives the prompt as it can be held.
 func (c *Converter) keys(s Source, prompt Conversation, replies ...Response) Conversation {
 	var lost []string
-	add := func(extra string) { lost = append(lost, extraKeys(extra)...) }
+	calls := false
+	add := func(text, extra string) {
+		calls = calls || speaks(text, extra)
+		lost = append(lost, unsaid(text, extra)...)
+	}
 	if !c.f.prompts && slices.ContainsFunc(prompt, func(m Message) bool { return m.Extra != "" }) {
 		prompt = slices.Clone(prompt)
 		for i := range prompt {
-			add(prompt[i].Extra)
+			add(prompt[i].Content, prompt[i].Extra)
 			prompt[i].Extra = ""
 		}
 	}
 	if !c.f.replies {
 		for _, r := range replies {
-			add(r.Extra)
+			add(r.Text, r.Extra)
 		}
 	}
 	slices.Sort(lost)
 	for _, k := range slices.Compact(lost) {
 		c.lose(s, false, fmt.Sprintf("the key %q of messages", k))
+	}
+	if calls {
+		c.lose(s, false, "the form of tool calls, written as text")
 	}
 	return prompt
 }

@@ -137,9 +137,18 @@ func parseResponse(raw json.RawMessage) (Response, error) {
 	}
 	v := view{obj: o}
 	for _, key := range []string{"text", "response", "content", "output", "completion"} {
-		if text, err := unquote(o.Get(key)); err == nil {
-			return Response{Text: text, Author: v.author(authorColumns...)}, nil
+		raw := o.Get(key)
+		if kindOf(raw) != '"' && kindOf(raw) != '[' {
+			continue
 		}
+		r, err := replyOf(o, key)
+		r.Author = v.author(authorColumns...)
+		return r, err
+	}
+	if has(o, callKeys...) {
+		r, err := replyOf(o, "content")
+		r.Author = v.author(authorColumns...)
+		return r, err
 	}
 	return Response{}, errors.New(`no "text"`)
 }

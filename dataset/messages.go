@@ -16,10 +16,11 @@ var roles = map[string]string{
 	"user": "user", "human": "user", "prompter": "user",
 	"assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant", "chatbot": "assistant", "chatgpt": "assistant",
 	"tool": "tool", "function": "tool", "ipython": "tool", "observation": "tool", "function_call": "assistant",
+	"tool_call": "assistant", "tool_response": "tool",
 }
 
 // foldedRoles are those of which the name says more than the role that it becomes.
-var foldedRoles = []string{"developer", "function", "ipython", "observation", "function_call"}
+var foldedRoles = []string{"developer", "function", "ipython", "observation", "function_call", "tool_call", "tool_response"}
 
 // roleOf gives the role that a name stands for.
 func roleOf(name string) (string, bool) {
@@ -31,8 +32,7 @@ func roleOf(name string) (string, bool) {
 }
 
 // parseMessages reads a list of {"role","content"}, or of {"from","value"} as
-// ShareGPT has them. Content may be a list of parts of which all are text. The
-// list may also stand as one object of lists, see [isMessages].
+// ShareGPT has them. Content may be a list of parts, see [readParts]. The list may also stand as one object of lists, see [isMessages].
 func parseMessages(raw json.RawMessage) (Conversation, error) {
 	items, err := turns(raw)
 	if err != nil {
@@ -85,28 +85,23 @@ func readMessage(raw json.RawMessage) (m Message, err error) {
 		return Message{}, errors.New(`no "role"`)
 	}
 	var extra []byte
-	switch content := o.Get(names[1]); kindOf(content) {
-	case '"':
-		m.Content, err = unquote(content)
-	case '[':
-		m.Content, err = joinParts(content)
-	case 0, 'n':
-		switch {
-		case has(o, "tool_calls", "function_call"):
-			extra = []byte(noContent)
-		case content == nil:
-			err = errors.New(`no "content"`)
-		default:
-			err = errors.New("content is null, not a text")
-		}
-	default:
-		err = errors.New("content is not a text")
-	}
+	standard := false // of a role that says it: written as others write it
+	said, kept, err := readContent(o, names[1])
 	if err != nil {
 		return Message{}, err
 	}
+	m.Content = said
+	if kept != nil {
+		extra = append([]byte(keptContent), kept...)
+	} else if slices.Contains(callRoles, strings.ToLower(m.Role)) {
+		if lines, calls := standardCalls(said); calls != nil {
+			standard = true
+			m.Content, _ = compose(lines)
+			extra = append([]byte(keptContent+`null,"tool_calls":`), calls...)
+		}
+	}
 	for _, f := range o {
-		if f.Key == names[0] || f.Key == names[1] {
+		if f.Key == names[0] || f.Key == names[1] || f.Key == "tool_calls" && standard {
 			continue
 		}
 		before := byte(',')
@@ -120,9 +115,6 @@ func readMessage(raw json.RawMessage) (m Message, err error) {
 	}
 	return m, nil
 }
-
-// noContent is how the Extra of a message without content begins.
-const noContent = `{"content":null`
 
 // extraKeys are the keys of a message's Extra.
 func extraKeys(extra string) (keys []string) {
@@ -144,7 +136,7 @@ func extraKeys(extra string) (keys []string) {
 // appendMessage writes a message with the keys that it came with.
 func appendMessage(b []byte, m Message) []byte {
 	b = append(append(b, `{"role":`...), quote(m.Role)...)
-	if !strings.HasPrefix(m.Extra, noContent) {
+	if !strings.HasPrefix(m.Extra, keptContent) {
 		b = append(append(b, `,"content":`...), quote(m.Content)...)
 	}
 	if m.Extra == "" {
@@ -231,31 +223,6 @@ func turns(raw json.RawMessage) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// joinParts reads content given as [{"type":"text","text":…}].
-func joinParts(raw json.RawMessage) (string, error) {
-	parts, err := elements(raw)
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for i, p := range parts {
-		var s scanner
-		o, err := s.record(nil, p)
-		if err != nil {
-			return "", fmt.Errorf("content part %d is no object", i+1)
-		}
-		if kind, err := unquote(o.Get("type")); err == nil && kind != "text" {
-			return "", fmt.Errorf("content part %d is %q; only text can be judged", i+1, kind)
-		}
-		text, err := unquote(o.Get("text"))
-		if err != nil {
-			return "", fmt.Errorf("content part %d has no text", i+1)
-		}
-		b.WriteString(text)
-	}
-	return b.String(), nil
-}
-
 // isMessage tells whether a value is one message alone.
 func isMessage(raw json.RawMessage) bool {
 	o, err := appendObject(nil, raw)
@@ -267,7 +234,7 @@ func isMessage(raw json.RawMessage) bool {
 		name, err = unquote(o.Get("from"))
 	}
 	_, ok := roleOf(name)
-	return err == nil && ok && has(o, "content", "value", "tool_calls", "function_call")
+	return err == nil && ok && (has(o, "content", "value") || has(o, callKeys...))
 }
 
 // parsePrompt reads a prompt given as text or as messages. A text may be the JSON of
@@ -418,6 +385,10 @@ func messageLosses(raw json.RawMessage) (out []string) {
 		whole := len(parts) == 1
 		for _, p := range parts {
 			part, _ := appendObject(nil, p)
+			if kind, err := unquote(part.Get("type")); err == nil && kind != "text" {
+				whole = true // a call, with which the parts are kept
+				break
+			}
 			for _, f := range part {
 				whole = whole && (f.Key == "type" || f.Key == "text" || kindOf(f.Value) == 'n')
 			}

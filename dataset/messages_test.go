@@ -19,23 +19,31 @@ import (
 // convert converts a file's text and gives what comes out and what was lost.
 func convert(t testing.TB, from, to, in string) (string, []dataset.Loss) {
 	t.Helper()
-	var b bytes.Buffer
-	c, err := dataset.NewConverter(to, "-", &b, dataset.ReadOptions{})
+	out, losses, err := convertedFrom(from, to, in)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out, losses
+}
+
+func converted(to, in string) (string, []dataset.Loss, error) { return convertedFrom("", to, in) }
+
+func convertedFrom(from, to, in string) (string, []dataset.Loss, error) {
+	var b bytes.Buffer
+	c, err := dataset.NewConverter(to, "-", &b, dataset.ReadOptions{})
+	if err != nil {
+		return "", nil, err
+	}
 	for r, err := range dataset.Records("-", dataset.ReadOptions{Format: from, Stdin: strings.NewReader(in)}) {
+		if err == nil {
+			err = c.Write(r)
+		}
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Write(r); err != nil {
-			t.Fatal(err)
+			return "", nil, err
 		}
 	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String(), c.Losses()
+	err = c.Close()
+	return b.String(), c.Losses(), err
 }
 
 // A dialogue with a tool: what a message has beside role and content stays with it

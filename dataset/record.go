@@ -18,12 +18,14 @@ import (
 // Message is one turn of a conversation. Role is system, user, assistant or
 // tool.
 type Message struct {
-	Role    string
+	Role string
+	// Content is what was said: the text, and then each tool call as a line
+	// <tool_call>{"name":…,"arguments":…}</tool_call>.
 	Content string
 	// Extra is the message's further keys, such as name or tool_calls, as the text
 	// of a JSON object, byte for byte as they came; empty where there are none. A
-	// message that calls tools and says nothing begins it with "content":null. It
-	// is no part of any [Hash]: what is judged is what was said.
+	// message that calls tools begins it with its "content" as it came. It is no part
+	// of any [Hash]: what is judged is what was said.
 	Extra string
 }
 

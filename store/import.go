@@ -33,6 +33,9 @@ type Import struct {
 	New       int64 // of those, pairs the store did not know
 	Identical int64 // pairs whose replies are byte for byte the same: not stored
 	Longest   int   // bytes of a prompt and both replies, at most
+	// Recalled counts new pairs that the store has without their tool calls, as
+	// versions that did not read them stored them.
+	Recalled int64
 	// Unchanged tells that the file has the pairs it had when it was last
 	// imported, so nothing was written.
 	Unchanged bool
@@ -296,8 +299,8 @@ func errChanged(name string) error {
 
 func (m *importer) write(rows []sourceRow) error {
 	type result struct {
-		id    int64
-		isNew bool
+		id              int64
+		isNew, recalled bool
 	}
 	results := make([]result, len(rows))
 	err := m.s.write(m.ctx, "import "+m.name, func(t *tx) error {
@@ -315,7 +318,12 @@ func (m *importer) write(rows []sourceRow) error {
 			if err != nil {
 				return err
 			}
-			results[i] = result{id, isNew}
+			results[i] = result{id: id, isNew: isNew}
+			if old, ok := r.pair.KeyWithoutCalls(); ok && isNew {
+				if results[i].recalled, err = t.one("SELECT 1 FROM pairs WHERE hash = ?", []any{old.Hash[:]}, new(int)); err != nil {
+					return err
+				}
+			}
 			var votes, record, extra any
 			if r.votes != "" {
 				votes = r.votes
@@ -344,6 +352,9 @@ func (m *importer) write(rows []sourceRow) error {
 		}
 		if r.isNew {
 			m.out.New++
+		}
+		if r.recalled {
+			m.out.Recalled++
 		}
 	}
 	return nil
@@ -482,8 +493,9 @@ func putResponse(t *tx, hash dataset.Hash, prompt int64, r *dataset.Response) (i
 	return id, err
 }
 
-// readPrompt is the inverse of putPrompt.
-func readPrompt(form, text string) (dataset.Conversation, error) {
+// readPrompt is the inverse of putPrompt. A prompt that a version stored which did not
+// read tool calls is what it was then, as its hash tells.
+func readPrompt(hash dataset.Hash, form, text string) (dataset.Conversation, error) {
 	if form == "text" {
 		return dataset.Prompt(text), nil
 	}
@@ -491,5 +503,9 @@ func readPrompt(form, text string) (dataset.Conversation, error) {
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		return nil, fmt.Errorf("a prompt in the store: %w", err)
 	}
-	return m, nil
+	c := dataset.Conversation(m)
+	if before, ok := c.WithoutCalls(); ok && before.Hash() == hash {
+		return before, nil
+	}
+	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -260,6 +261,63 @@ func ending(pairs []*dataset.Pair, end error) iter.Seq2[*dataset.Pair, error] {
 		}
 		if end != nil {
 			yield(nil, end)
+		}
+	}
+}
+
+// A store of a version that did not read tool calls gives what it has by its hashes; the
+// same file's pairs are new beside it, which is counted once.
+func TestPairsStoredWithoutTheirCalls(t *testing.T) {
+	for _, said := range []string{`null`, `"Let me see."`} {
+		call := func(city string) string {
+			return `{"role":"assistant","content":` + said + `,"tool_calls":[{"function":{"name":"w","arguments":"{\"city\":\"` + city + `\"}"}}]}`
+		}
+		in := `{"prompt":[{"role":"user","content":"p"},` + call("Ulm") + `,{"role":"tool","content":"7"}],"chosen":[` + call("Oslo") + `],"rejected":[{"role":"assistant","content":"No."}]}` + "\n" +
+			`{"prompt":"q","chosen":"x","rejected":"y"}`
+		var pairs, old []*dataset.Pair
+		for p, err := range dataset.Pairs("-", dataset.ReadOptions{Stdin: strings.NewReader(in)}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			pairs = append(pairs, p)
+			before := *p
+			if _, ok := p.KeyWithoutCalls(); ok {
+				before.Prompt, _ = p.Prompt.WithoutCalls()
+				before.First = dataset.Response{}
+				if said != "null" {
+					before.First.Text = "Let me see."
+				}
+				if key, _ := p.KeyWithoutCalls(); key != before.Key() || key == p.Key() {
+					t.Fatalf("%+v was the pair %+v", p, before)
+				}
+			}
+			old = append(old, &before)
+		}
+		s := newStore(t)
+		job := testJob(t, s, 1)
+		mustImport(t, s, "f", old)
+		for i, w := range pending(t, s, job) {
+			if w.Pair != old[i].Key().Hash || w.Prompt.Hash() != old[i].Key().Prompt {
+				t.Errorf("%s: pair %d came back as %+v", said, i, w)
+			}
+			mustAdd(t, s, judgment(job, w.Pair, w.Slots[0], 1))
+		}
+		if imp := mustImport(t, s, "f", pairs); imp.New != 1 || imp.Recalled != 1 || imp.Pairs != 2 {
+			t.Errorf("%s: import of the file again: %+v", said, imp)
+		}
+		if imp := mustImport(t, s, "f", pairs); !imp.Unchanged || imp.Recalled != 0 {
+			t.Errorf("%s: and again: %+v", said, imp)
+		}
+		job.Files = nil
+		for _, w := range pending(t, s, job) {
+			if key := pairs[0].Key(); w.Pair == key.Hash && (w.Prompt.Hash() != key.Prompt || !strings.Contains(w.Prompt[1].Content, "Ulm") || w.A+w.B != pairs[0].First.Text+"No." && w.B+w.A != pairs[0].First.Text+"No.") {
+				t.Errorf("%s: the new pair came back as %+v", said, w)
+			}
+		}
+		for _, j := range judged(t, s, store.Filter{Judge: job.Judge}) {
+			if j.Key.Prompt != j.Prompt.Hash() {
+				t.Errorf("%s: a prompt of another hash: %+v", said, j.Prompt)
+			}
 		}
 	}
 }

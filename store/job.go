@@ -333,13 +333,14 @@ func (s *Store) work(ctx context.Context, q *jobQuery, pair int64) (dataset.Work
 		return w, nil
 	}
 	var form, text string
-	err = s.read.QueryRowContext(ctx, `SELECT p.hash, q.form, q.text, a.text, b.text
+	var prompt dataset.Hash
+	err = s.read.QueryRowContext(ctx, `SELECT p.hash, q.hash, q.form, q.text, a.text, b.text
 		FROM pairs p JOIN prompts q ON q.id = p.prompt
 		JOIN responses a ON a.id = p.a JOIN responses b ON b.id = p.b WHERE p.id = ?`, pair).
-		Scan(hashInto(&w.Pair), &form, &text, &w.A, &w.B)
+		Scan(hashInto(&w.Pair), hashInto(&prompt), &form, &text, &w.A, &w.B)
 	if err != nil {
 		return w, s.failed("read a pair", err)
 	}
-	w.Prompt, err = readPrompt(form, text)
+	w.Prompt, err = readPrompt(prompt, form, text)
 	return w, err
 }

@@ -292,7 +292,7 @@ func (s *Store) judgedTexts(ctx context.Context, in string, byID map[int64]*Judg
 		}
 		j := byID[id]
 		j.Key, j.A, j.B = k, a, b
-		if j.Prompt, err = readPrompt(form, text); err != nil {
+		if j.Prompt, err = readPrompt(k.Prompt, form, text); err != nil {
 			return err
 		}
 	}

@@ -106,7 +106,7 @@ const stepPage = 200
 // Critiques gives every critique that is not doubtful, by prompt and then as they were made.
 func (s *Store) Critiques(ctx context.Context) iter.Seq2[*dataset.Critique, error] {
 	return steps(s, ctx, `
-		SELECT c.prompt, c.id, q.form, q.text, x.text, ifnull(x.author, ''), r.hash, j.hash, c.probability, c.coverage,
+		SELECT c.prompt, c.id, q.hash, q.form, q.text, x.text, ifnull(x.author, ''), r.hash, j.hash, c.probability, c.coverage,
 		       c.text, c.truncated, c.prompt_tokens, c.tokens, c.milliseconds, c.created
 		FROM critiques c JOIN prompts q ON q.id = c.prompt JOIN responses x ON x.id = c.response
 		JOIN principles r ON r.id = c.principle JOIN judges j ON j.id = c.judge
@@ -114,9 +114,10 @@ func (s *Store) Critiques(ctx context.Context) iter.Seq2[*dataset.Critique, erro
 		func(rows *sql.Rows, at *stepKey) (*dataset.Critique, error) {
 			var c dataset.Critique
 			var form, prompt string
+			var hash dataset.Hash
 			var p, coverage sql.NullFloat64
 			var ms, created int64
-			if err := rows.Scan(&at.prompt, &at.id, &form, &prompt, &c.Response.Text, &c.Response.Author,
+			if err := rows.Scan(&at.prompt, &at.id, hashInto(&hash), &form, &prompt, &c.Response.Text, &c.Response.Author,
 				hashInto(&c.Principle), hashInto(&c.Judge), &p, &coverage,
 				&c.Text, &c.Truncated, &c.PromptTokens, &c.Tokens, &ms, &created); err != nil {
 				return nil, err
@@ -124,7 +125,7 @@ func (s *Store) Critiques(ctx context.Context) iter.Seq2[*dataset.Critique, erro
 			c.Probability, c.Coverage = orNaN(p), orNaN(coverage)
 			c.Duration, c.Created = time.Duration(ms)*time.Millisecond, fromMillis(created)
 			var err error
-			c.Prompt, err = readPrompt(form, prompt)
+			c.Prompt, err = readPrompt(hash, form, prompt)
 			return &c, err
 		})
 }
@@ -133,7 +134,7 @@ func (s *Store) Critiques(ctx context.Context) iter.Seq2[*dataset.Critique, erro
 // then as they were made.
 func (s *Store) Revisions(ctx context.Context) iter.Seq2[*dataset.Revision, error] {
 	return steps(s, ctx, `
-		SELECT v.prompt, v.id, q.form, q.text, x.text, ifnull(x.author, ''), y.text, ifnull(y.author, ''),
+		SELECT v.prompt, v.id, q.hash, q.form, q.text, x.text, ifnull(x.author, ''), y.text, ifnull(y.author, ''),
 		       v.round, r.hash, j.hash, v.critique, v.p, v.accepted, v.created
 		FROM revisions v JOIN prompts q ON q.id = v.prompt
 		JOIN responses x ON x.id = v.reply_before JOIN responses y ON y.id = v.reply_after
@@ -142,16 +143,17 @@ func (s *Store) Revisions(ctx context.Context) iter.Seq2[*dataset.Revision, erro
 		func(rows *sql.Rows, at *stepKey) (*dataset.Revision, error) {
 			var v dataset.Revision
 			var form, prompt string
+			var hash dataset.Hash
 			var p sql.NullFloat64
 			var created int64
-			if err := rows.Scan(&at.prompt, &at.id, &form, &prompt, &v.Before.Text, &v.Before.Author,
+			if err := rows.Scan(&at.prompt, &at.id, hashInto(&hash), &form, &prompt, &v.Before.Text, &v.Before.Author,
 				&v.After.Text, &v.After.Author, &v.Round, hashInto(&v.Principle), hashInto(&v.Judge),
 				&v.Critique, &p, &v.Accepted, &created); err != nil {
 				return nil, err
 			}
 			v.P, v.Created = orNaN(p), fromMillis(created)
 			var err error
-			v.Prompt, err = readPrompt(form, prompt)
+			v.Prompt, err = readPrompt(hash, form, prompt)
 			return &v, err
 		})
 }
