@@ -119,7 +119,7 @@ func TestSeedsGiveDifferentResamples(t *testing.T) {
 // clustered interval holds the true share about 95 times in 100; one that
 // takes pairs as independent is too narrow.
 func TestIntervalsCoverNominally(t *testing.T) {
-	const trials, prompts, truth = 200, 40, 0.7
+	const trials, few, prompts, truth = 160, 40, 40, 0.7
 	r := rand.New(rand.NewPCG(11, 12))
 	clustered, naive := 0, 0
 	for trial := range trials {
@@ -144,15 +144,16 @@ func TestIntervalsCoverNominally(t *testing.T) {
 		if eval.BootstrapCI(values, byPrompt, unit, o).Contains(truth) {
 			clustered++
 		}
-		if eval.BootstrapCI(values, byPair, unit, o).Contains(truth) {
+		// A quarter tells the other from it, which covers far less.
+		if trial < few && eval.BootstrapCI(values, byPair, unit, o).Contains(truth) {
 			naive++
 		}
 	}
-	t.Logf("coverage by prompt %d/%d, by pair %d/%d", clustered, trials, naive, trials)
+	t.Logf("coverage by prompt %d/%d, by pair %d/%d", clustered, trials, naive, few)
 	if c := float64(clustered) / trials; c < 0.91 || c > 0.98 {
 		t.Errorf("intervals by prompt cover %.3f", c)
 	}
-	if c := float64(naive) / trials; c > 0.90 {
+	if c := float64(naive) / few; c > 0.90 {
 		t.Errorf("intervals by pair cover %.3f: the simulation has no clusters", c)
 	}
 }

@@ -44,21 +44,21 @@ func trials(n int, sharpness, length float64, seed uint64) []eval.Trial {
 
 func TestACardFindsWhatIsWrongWithAJudge(t *testing.T) {
 	o := eval.Options{Seed: 1}
-	good := eval.Calibrate("good", trials(200, 1, 0, 1), o)
+	good := eval.Calibrate("good", trials(150, 1, 0, 1), o)
 	if math.Abs(float64(good.Temperature)-1) > 0.25 || good.Calibration.ECEDebiased > 0.06 {
 		t.Errorf("a calibrated judge has temperature %s, ECE %s", good.Temperature, good.Calibration.ECEDebiased)
 	}
 	if ci := good.LengthDetail.Beyond.CI; !ci.Contains(0) {
 		t.Errorf("a judge that does not look at length has a length bias of %v", ci)
 	}
-	if h := good.Ceiling; h.N != 200 || good.HumanCeiling < 0.55 || good.HumanCeiling > 0.9 || h.DeltaCI[0] < -0.05 {
+	if h := good.Ceiling; h.N != 150 || good.HumanCeiling < 0.55 || good.HumanCeiling > 0.9 || h.DeltaCI[0] < -0.05 {
 		t.Errorf("ceiling %+v", h)
 	}
 	if good.AlphaPeople < 0.2 || good.Kappa < 0.4 || math.Abs(float64(good.PositionBias)-0.4) > 1e-9 || good.Seconds != 2 {
 		t.Errorf("alpha %s, kappa %s, position bias %s, seconds %s", good.AlphaPeople, good.Kappa, good.PositionBias, good.Seconds)
 	}
 
-	sure := eval.Calibrate("sure", trials(200, 4, 0, 1), o)
+	sure := eval.Calibrate("sure", trials(150, 4, 0, 1), o)
 	if math.Abs(float64(sure.Temperature)/float64(good.Temperature)-4) > 0.01 {
 		t.Errorf("four times as sure, temperature %s against %s", sure.Temperature, good.Temperature)
 	}
@@ -69,7 +69,7 @@ func TestACardFindsWhatIsWrongWithAJudge(t *testing.T) {
 		t.Errorf("ECE %s, log loss %s; mapped %+v", sure.Calibration.ECE, sure.Calibration.LogLoss, sure.Maps[sure.Chosen])
 	}
 
-	long := eval.Calibrate("long", trials(200, 1, 1.5, 1), o)
+	long := eval.Calibrate("long", trials(150, 1, 1.5, 1), o)
 	if b := long.LengthDetail.Beyond; b.CI[0] < 0.3 || long.LengthBias != b.Estimate {
 		t.Errorf("a judge that likes length has a length bias of %+v", b)
 	}

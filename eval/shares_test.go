@@ -47,7 +47,7 @@ func TestSharesAreBootstrapCIAsPairsCome(t *testing.T) {
 // not matter and the interval is near that of separate prompts.
 func TestSharesOfManyPromptsKeepTheirIntervals(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	const n = 20_000
+	const n = 10_000
 	forth, back := eval.NewShares(1), eval.NewShares(1)
 	values, clusters := make([]float64, n), make([]dataset.Hash, n)
 	var sum float64

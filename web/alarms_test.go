@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,12 +34,10 @@ func plainReply(r *rand.Rand) string {
 	return strings.Join(words, " ") + "."
 }
 
-// watched serves a model with a profile of many prompts.
-func watched(t *testing.T, o web.Options) (h *httptest.Server, file string) {
-	t.Helper()
+// profiled is the file of a model with a profile of many prompts.
+var profiled = sync.OnceValues(func() ([]byte, error) {
 	r := rand.New(rand.NewPCG(5, 6))
-	file = filepath.Join(t.TempDir(), "rm.safetensors")
-	m, _, err := rm.Train(t.Context(), func(yield func(*dataset.Pair, error) bool) {
+	m, _, err := rm.Train(context.Background(), func(yield func(*dataset.Pair, error) bool) {
 		for i := range 400 {
 			p := &dataset.Pair{
 				Prompt: dataset.Prompt(fmt.Sprintf("question %d about ducks", i)),
@@ -50,9 +49,29 @@ func watched(t *testing.T, o web.Options) (h *httptest.Server, file string) {
 		}
 	}, rm.Options{Holdout: 0.3, L2: []float64{1}, Dim: 1 << 12})
 	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "rm")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "rm.safetensors")
+	if err := m.Save(file); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
+// watched serves that model.
+func watched(t *testing.T, o web.Options) (h *httptest.Server, file string) {
+	t.Helper()
+	data, err := profiled()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Save(file); err != nil {
+	file = filepath.Join(t.TempDir(), "rm.safetensors")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	served, err := web.Open("rm", file, load)
@@ -81,8 +100,8 @@ func send(t *testing.T, url string, n, windows int, reply func(i int) string) ma
 		t.Fatalf("%d: %v", code, object)
 	}
 	// Thresholds are drawn for the first window, which takes a while under the race
-	// detector.
-	for range 6000 {
+	// detector; how long is for go test's own limit to say.
+	for {
 		_, object, _ := call(t, "GET", url+"/v1/monitor", "")
 		m := object["models"].([]any)[0].(map[string]any)
 		if m["monitored"] != true || number(t, m, "windows") >= float64(windows) {
@@ -90,8 +109,6 @@ func send(t *testing.T, url string, n, windows int, reply func(i int) string) ma
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatalf("%d windows were never tested", windows)
-	return nil
 }
 
 // Replies like those of the training ring nothing; replies that have left it ring
@@ -100,7 +117,7 @@ func TestAlarmsRingWhereClientsLook(t *testing.T) {
 	var log bytes.Buffer
 	var mu sync.Mutex
 	h, _ := watched(t, web.Options{
-		Monitor: monitor.Options{Window: 64, FalseAlarm: 0.001},
+		Monitor: monitor.Options{Window: 64, FalseAlarm: 0.02},
 		Log:     slog.New(slog.NewJSONHandler(locked{&mu, &log}, nil)),
 	})
 	r := rand.New(rand.NewPCG(7, 8))
@@ -195,7 +212,7 @@ func TestReferenceOfTheCaller(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	usual := func(int) string { return plainReply(r) + strings.Repeat(" kind kind.\n\n- one\n", 1+r.IntN(8)) }
 	h, file := watched(t, web.Options{
-		Monitor: monitor.Options{Window: 64, FalseAlarm: 0.001},
+		Monitor: monitor.Options{Window: 64, FalseAlarm: 0.02},
 		Reference: func(ctx context.Context, m *rm.Model) (*rm.Profile, error) {
 			var items []rm.Item
 			var hs []dataset.Hash
