@@ -62,7 +62,7 @@ func (embed) Vectors(_ context.Context, items []rm.Item) ([]rm.Vector, error) {
 
 func train(t *testing.T, o rm.Options) string {
 	t.Helper()
-	ps := pairs(400)
+	ps := pairs(120)
 	m, _, err := rm.Train(t.Context(), func(yield func(*dataset.Pair, error) bool) {
 		for _, p := range ps {
 			if !yield(p, nil) {
@@ -100,6 +100,9 @@ func TestThePythonReaderAgrees(t *testing.T) {
 		"embed":      {Sources: []rm.Source{embed{}}, Features: []string{"style"}},
 		"embed-mlp":  {Dim: 1 << 12, Sources: []rm.Source{embed{}}, Features: []string{"hash", "style"}, Head: rm.HeadMLP},
 	} {
+		if testing.Short() && name != "linear" && name != "embed-mlp" {
+			continue // of the rest it is Python that takes the time
+		}
 		t.Run(name, func(t *testing.T) {
 			file := train(t, o)
 			dir := filepath.Join(t.TempDir(), "out")
