@@ -116,16 +116,20 @@ func FuzzObject(f *testing.F) {
 }
 
 func TestManyKeys(t *testing.T) {
+	n := 200_000
+	if testing.Short() {
+		n = 2000
+	}
 	var b strings.Builder
 	b.WriteString(`{"k":0`)
-	for i := range 200_000 {
+	for i := range n {
 		fmt.Fprintf(&b, `,"k%d":%d`, i, i)
 	}
 	o, err := appendObject(nil, []byte(b.String()+"}"))
-	if err != nil || len(o) != 200_001 {
+	if err != nil || len(o) != n+1 {
 		t.Fatalf("%d fields, %v", len(o), err)
 	}
-	for _, again := range []string{"k", "k5", "k31", "k32", "k199999"} {
+	for _, again := range []string{"k", "k5", "k31", "k32", fmt.Sprint("k", n-1)} {
 		if _, err := appendObject(nil, []byte(b.String()+`,"`+again+`":1}`)); err == nil || !strings.Contains(err.Error(), "given twice") {
 			t.Errorf("key %q given twice: %v", again, err)
 		}
