@@ -12,12 +12,16 @@ demo: build ## critique, revise, label, train and score our examples with a real
 	@scripts/demo.sh
 
 .PHONY: test
-test: ## everything that is checked: build, vet, lint, tests with -race, fuzz, a real Ollama
+test: ## everything that is checked: build, vet, lint, tests in full and with -race, a real Ollama
 	@scripts/test.sh
 
 .PHONY: check
 check: ## the fast part of make test: build, vet, lint, tests without a server
 	@scripts/test.sh build lint unit
+
+.PHONY: fuzz
+fuzz: ## look for inputs that break a parser, FUZZTIME (5s) for each
+	@scripts/test.sh fuzz
 
 .PHONY: build
 build: ## bin/cai, static, without cgo

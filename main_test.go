@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("OLLAMA_HOST", "http://127.0.0.1:1") // none, until fake start
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			earlier, err := filepath.Abs("cli/testdata/earlier")
 			if err != nil {
 				return err
