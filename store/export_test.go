@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"strconv"
 	"sync"
 	"testing"
@@ -94,15 +93,12 @@ func Abandon(c *Claims) {
 	<-c.done
 }
 
-// Exec changes a database beside the stores that have it open.
-func Exec(path, query string, args ...any) error {
-	db, err := sql.Open("sqlite", dsn(path, nil))
-	if err != nil {
+// Exec changes a database as the program does.
+func Exec(s *Store, query string, args ...any) error {
+	return s.write(context.Background(), "change", func(t *tx) error {
+		_, err := t.exec(query, args...)
 		return err
-	}
-	defer db.Close()
-	_, err = db.Exec(query, args...)
-	return err
+	})
 }
 
 // AgeProcesses makes running processes old, for tests in which more time passes
