@@ -112,6 +112,12 @@ func (a *app) runConvert(c *urfave.Context) error {
 			prog.set(n, "")
 		}
 	}
+	prog.done()
+	return a.converted(c, in, split, parts)
+}
+
+// converted ends the outputs, puts them in place and says what became of the records.
+func (a *app) converted(c *urfave.Context, in *inputs, split *splitting, parts []*converting) error {
 	res := convertJSON{Bad: in.bad(), Files: []splitJSON{}, Losses: []lossJSON{}}
 	var converters []*dataset.Converter
 	for _, p := range parts {
@@ -143,7 +149,6 @@ func (a *app) runConvert(c *urfave.Context) error {
 	if err := commitConverting(parts); err != nil {
 		return err
 	}
-	prog.done()
 	a.note(c, "%d records", res.Records)
 	for _, p := range parts {
 		if split != nil {
@@ -151,7 +156,7 @@ func (a *app) runConvert(c *urfave.Context) error {
 		}
 	}
 	a.sayLosses(losses)
-	if c.Bool("json") && name != "-" {
+	if c.Bool("json") && parts[0].File != "-" {
 		if err := a.writeJSON(res); err != nil {
 			return err
 		}

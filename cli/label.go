@@ -26,7 +26,7 @@ func (a *app) labelCommand() *urfave.Command {
 		Usage:     "have a model judge pairs of replies",
 		ArgsUsage: "FILE…",
 		Description: "Takes preference files: prompt with chosen and rejected, response_a and response_b,\n" +
-			"or responses (all pairs); HH transcripts; TRL's forms; JSON, JSON Lines or CSV. Each\n" +
+			"or responses (all pairs); HH transcripts; TRL's forms; JSON, JSON Lines, CSV. Each\n" +
 			"pair is judged under each principle in both orders, one answer token a question, and\n" +
 			"every answer is in the database before the next question is put. Started again, the\n" +
 			"same command goes on where it was; when all is judged it makes no call.\n\n" +
