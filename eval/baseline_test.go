@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"cai/dataset"
 	"cai/eval"
@@ -105,14 +104,11 @@ func TestUnknownBaseline(t *testing.T) {
 	}
 }
 
-// A reply written to be slow must not hold up an evaluation.
+// A reply written to be slow must not hold up an evaluation: work that grows with
+// the square of a million would not end within go test's own limit.
 func TestMarkdownMarksTakesLinearTime(t *testing.T) {
 	for _, unit := range []string{"**a ", "`", "`` ` ", "** ", "__a", "\\`", "> ", "# "} {
-		start := time.Now()
-		compare(t, "markdown", strings.Repeat(unit, 200_000), "")
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("%q repeated: %v", unit, d)
-		}
+		compare(t, "markdown", strings.Repeat(unit, 1_000_000), "")
 	}
 }
 
