@@ -232,11 +232,12 @@ func (g *reading) labelAt(key string) (kind, side byte) {
 		kind = labelChoice
 	}
 	switch {
+	case g.chosen && key != "label":
+		return 0, 0
 	case kind == labelProb:
 	case kind == labelScore && g.two != [2]string{"answer_0", "answer_1"}, // WebGPT's
 		(key == "chosen" || kind == labelWorse) && g.format.order != orderOpen,
-		g.format.order == orderChosen && kind != labelChoice && side != '=',
-		g.chosen && key != "label":
+		g.format.order == orderChosen && kind != labelChoice && side != '=':
 		return 0, 0
 	}
 	return kind, side
