@@ -284,7 +284,8 @@ func TestCallsInTextFormats(t *testing.T) {
 		if err != nil || !strings.Contains(fmt.Sprint(losses), column+" as part of the prompt") {
 			t.Errorf("%s: %v, lost %+v", column, err, losses)
 		}
-	}	var told []string
+	}
+	var told []string
 	for _, column := range []string{"tool_calls", "chosen_tool_calls"} {
 		opts := dataset.ReadOptions{
 			Stdin: strings.NewReader(`{"prompt":"p","chosen":"","rejected":"y","` + column + `":[{"name":"w"}]}`),

@@ -234,7 +234,7 @@ func parseHistory(raw json.RawMessage) (Conversation, error) {
 func (v *view) unread(c *content) {
 	for _, i := range v.g.plan.calls {
 		if f := v.obj[i]; (i >= 64 || v.used&(1<<i) == 0) && !blank(f.Value) {
-			v.g.note(ToldWarning, f.Key, f.Key+" is not read: tool calls are part of a reply where they stand in its message")
+			v.g.note(ToldWarning, "", f.Key+" is not read: tool calls are part of a reply where they stand in its message")
 		}
 	}
 	for _, i := range v.g.plan.prompts {
