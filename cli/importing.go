@@ -43,7 +43,7 @@ func (in *inputs) importFile(ctx context.Context, st *store.Store, file string, 
 	return imp, st.Mark(ctx, imp, mark)
 }
 
-// mark describes a file and how it is read, "" where only reading it can tell
+// mark describes a file and how it is read, with its tool calls, "" where only reading it can tell
 // whether it is what it was.
 func (in *inputs) mark(file string) string {
 	st, err := os.Stat(file)
@@ -54,5 +54,5 @@ func (in *inputs) mark(file string) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s, %d bytes, %d, format %q, columns %v, scales %s, cai %s", path, st.Size(), st.ModTime().UnixNano(), in.opts.Format, in.opts.Columns, in.opts.Scales, Version())
+	return fmt.Sprintf("%s, %d bytes, %d, format %q, columns %v, scales %s, tool calls, cai %s", path, st.Size(), st.ModTime().UnixNano(), in.opts.Format, in.opts.Columns, in.opts.Scales, Version())
 }

@@ -285,4 +285,19 @@ func TestCallsInTextFormats(t *testing.T) {
 			t.Errorf("%s: %v, lost %+v", column, err, losses)
 		}
 	}
+	var told []string
+	for _, column := range []string{"tool_calls", "chosen_tool_calls"} {
+		opts := dataset.ReadOptions{
+			Stdin: strings.NewReader(`{"prompt":"p","chosen":"","rejected":"y","` + column + `":[{"name":"w"}]}`),
+			Told:  func(t dataset.Told) { told = append(told, t.Text) },
+		}
+		for _, err := range dataset.Pairs("-", opts) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text := fmt.Sprint(told); !strings.Contains(text, column+" is not read") {
+			t.Errorf("%s: said %s", column, text)
+		}
+	}
 }

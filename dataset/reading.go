@@ -168,7 +168,9 @@ type plan struct {
 	labels []labelAt
 	// prompts are columns that may belong to the prompt.
 	prompts []int
-	parts   bool // of the prompt, beside its main column
+	// calls are columns of tool calls beside the messages.
+	calls []int
+	parts bool // of the prompt, beside its main column
 }
 
 type labelAt struct {
@@ -210,6 +212,9 @@ func (g *reading) look(o Object) {
 		if mayBePrompt(key) {
 			p.prompts = append(p.prompts, i)
 			p.parts = p.parts || promptPart(key)
+		}
+		if slices.ContainsFunc(callKeys, func(k string) bool { return key == k || strings.HasSuffix(key, "_"+k) }) {
+			p.calls = append(p.calls, i)
 		}
 		if g.format == nil || g.format.order == orderNone || g.unlabelled {
 			continue

@@ -233,8 +233,14 @@ func parseHistory(raw json.RawMessage) (Conversation, error) {
 	return c, nil
 }
 
-// unread names the columns that may belong to the prompt and were not taken.
+// unread names the columns that may belong to the prompt, or hold calls, and were not
+// taken.
 func (v *view) unread(c *content) {
+	for _, i := range v.g.plan.calls {
+		if f := v.obj[i]; (i >= 64 || v.used&(1<<i) == 0) && !blank(f.Value) {
+			v.g.note(ToldWarning, "", f.Key+" is not read: tool calls are part of a reply where they stand in its message")
+		}
+	}
 	for _, i := range v.g.plan.prompts {
 		f := v.obj[i]
 		if v.taken(i) || blank(f.Value) || v.repeated(f, c) {
