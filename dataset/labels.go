@@ -303,79 +303,38 @@ func (v *view) pairLabel() (float64, []float64, error) {
 	return best, votes, nil
 }
 
+// sayings is what the label columns of a record say.
+type sayings struct {
+	all    []saying
+	votes  []float64
+	voted  string // the last column with votes
+	flags  map[byte]bool
+	flag   []string
+	scores [2]float64
+}
+
 // sayings collects what the label columns of a record say.
 func (v *view) sayings() (all []saying, votes []float64, err error) {
-	g := v.g
-	flags := map[byte]bool(nil)
-	var flag []string
-	voted := ""
-	scores := [2]float64{math.NaN(), math.NaN()}
-	for _, l := range g.plan.labels {
-		raw, name := v.obj[l.at].Value, v.obj[l.at].Key
-		c := g.labels[l.name]
-		vote := l.kind == labelVote || kindOf(raw) == '['
-		switch {
-		case empty(raw) && !vote:
-			continue
-		case l.kind == labelProb:
-			p, err := probability(v.obj, name)
-			if err != nil {
-				return nil, nil, err
-			}
-			v.labels = append(v.labels, name)
-			all = append(all, saying{name, p, false})
-			continue
-		case l.kind == labelScore:
-			v.labels = append(v.labels, name)
-			scores[l.side-'1'] = number(raw)
-			continue
-		case c == nil || c.unused == saysNothing:
-			continue
-		case vote:
-			if votes, err = v.vote(c, raw, votes); err != nil {
-				return nil, nil, err
-			}
-			v.labels = append(v.labels, name)
-			voted = name
-			continue
+	s := sayings{scores: [2]float64{math.NaN(), math.NaN()}}
+	for _, l := range v.g.plan.labels {
+		if err := s.add(v, l); err != nil {
+			return nil, nil, err
 		}
-		p, strength, err := c.read(g, v.obj, raw)
+	}
+	if p, ok := prometheusLabel(v.obj); ok && (v.g.two[0] == "response_A" || v.g.format.name == "prometheus") && !v.g.unlabelled {
+		s.all = append(s.all, saying{"the verdict " + resultMark, p, true})
+	}
+	if s.votes != nil {
+		s.all = append(s.all, saying{s.voted, meanVote(s.votes), false})
+	}
+	if s.flags != nil {
+		p, err := flagged(s.flags, s.flag)
 		if err != nil {
 			return nil, nil, err
 		}
-		if c.unused != "" || math.IsNaN(p) {
-			continue
-		}
-		v.labels = append(v.labels, name)
-		switch {
-		case l.kind == labelFlag:
-			if flags == nil {
-				flags = map[byte]bool{}
-			}
-			flags[l.side], flag = p == 1, append(flag, name)
-			continue
-		case l.kind == labelWorse:
-			p = 1 - p
-		}
-		if !math.IsNaN(strength) {
-			v.strength = strength
-		}
-		all = append(all, saying{name, p, true})
+		s.all = append(s.all, saying{strings.Join(s.flag, ", "), p, true})
 	}
-	if p, ok := prometheusLabel(v.obj); ok && (g.two[0] == "response_A" || g.format.name == "prometheus") && !g.unlabelled {
-		all = append(all, saying{"the verdict " + resultMark, p, true})
-	}
-	if votes != nil {
-		all = append(all, saying{voted, meanVote(votes), false})
-	}
-	if flags != nil {
-		p, err := flagged(flags, flag)
-		if err != nil {
-			return nil, nil, err
-		}
-		all = append(all, saying{strings.Join(flag, ", "), p, true})
-	}
-	if a, b := scores[0], scores[1]; finite(a) && finite(b) {
+	if a, b := s.scores[0], s.scores[1]; finite(a) && finite(b) {
 		p := 0.5
 		switch {
 		case a > b:
@@ -383,9 +342,70 @@ func (v *view) sayings() (all []saying, votes []float64, err error) {
 		case a < b:
 			p = 0
 		}
-		all = append(all, saying{"score_0, score_1", p, true})
+		s.all = append(s.all, saying{"score_0, score_1", p, true})
 	}
-	return all, votes, nil
+	return s.all, s.votes, nil
+}
+
+// add takes one label column.
+func (s *sayings) add(v *view, l labelAt) error {
+	raw, name := v.obj[l.at].Value, v.obj[l.at].Key
+	c := v.g.labels[l.name]
+	vote := l.kind == labelVote || kindOf(raw) == '['
+	switch {
+	case empty(raw) && !vote:
+		return nil
+	case l.kind == labelProb:
+		p, err := probability(v.obj, name)
+		v.labels = append(v.labels, name)
+		s.all = append(s.all, saying{name, p, false})
+		return err
+	case l.kind == labelScore:
+		v.labels = append(v.labels, name)
+		s.scores[l.side-'1'] = number(raw)
+		return nil
+	case c == nil || c.unused == saysNothing:
+		return nil
+	case vote:
+		v.labels = append(v.labels, name)
+		s.voted = name
+		return s.vote(v, c, raw)
+	}
+	p, strength, err := c.read(v.g, v.obj, raw)
+	if err != nil || c.unused != "" || math.IsNaN(p) {
+		return err
+	}
+	v.labels = append(v.labels, name)
+	switch l.kind {
+	case labelFlag:
+		if s.flags == nil {
+			s.flags = map[byte]bool{}
+		}
+		s.flags[l.side], s.flag = p == 1, append(s.flag, name)
+		return nil
+	case labelWorse:
+		p = 1 - p
+	}
+	if !math.IsNaN(strength) {
+		v.strength = strength
+	}
+	s.all = append(s.all, saying{name, p, true})
+	return nil
+}
+
+// vote adds the votes of a column; null is a person who gave none.
+func (s *sayings) vote(v *view, c *labelColumn, raw json.RawMessage) error {
+	for _, item := range labelItems(raw) {
+		p, _, err := c.read(v.g, v.obj, item)
+		if err != nil {
+			if label, ok := err.(*labelError); ok && kindOf(raw) == '[' {
+				label.reason = fmt.Sprintf("vote %d is %s", len(s.votes)+1, strings.Replace(label.reason, " is outside", ", outside", 1))
+			}
+			return err
+		}
+		s.votes = append(s.votes, p)
+	}
+	return nil
 }
 
 // flagged gives what flags of both sides, of one, or of a tie say together.
@@ -410,21 +430,6 @@ func flagged(flags map[byte]bool, names []string) (float64, error) {
 		return 0, nil
 	}
 	return math.NaN(), nil
-}
-
-// vote adds the votes of a column; null is a person who gave none.
-func (v *view) vote(c *labelColumn, raw json.RawMessage, votes []float64) ([]float64, error) {
-	for _, item := range labelItems(raw) {
-		p, _, err := c.read(v.g, v.obj, item)
-		if err != nil {
-			if label, ok := err.(*labelError); ok && kindOf(raw) == '[' {
-				label.reason = fmt.Sprintf("vote %d is %s", len(votes)+1, strings.Replace(label.reason, " is outside", ", outside", 1))
-			}
-			return nil, err
-		}
-		votes = append(votes, p)
-	}
-	return votes, nil
 }
 
 // meanVote is NaN where nobody voted.
