@@ -46,14 +46,22 @@ type Claims struct {
 
 	mu      sync.Mutex
 	beaten  time.Time              // when the last sign of life was begun
-	held    map[dataset.Hash]int64 // pairs that were given and are not done with
+	held    map[dataset.Hash]*held // pairs that were given and are not done with
 	over    []int64                // pairs that are done with and still claimed
 	given   bitset                 // pairs that do not come again
 	losses  int                    // how often others had taken this process for dead
-	changed chan struct{}          // closed and replaced when a pair is done with or lost
+	freed   int                    // pairs that were lost and may come again
+	changed chan struct{}          // closed and replaced when a pair is done with
 
 	stop context.CancelFunc
 	done chan struct{}
+}
+
+// held is a pair that was given. One that is lost comes again only when whoever
+// was given it has learned that, lest two ask it.
+type held struct {
+	id   int64
+	lost bool
 }
 
 // silence is what is known of another claimant.
@@ -74,7 +82,7 @@ func (s *Store) Claim(ctx context.Context, job dataset.Job) (*Claims, error) {
 	}
 	c := &Claims{
 		s: s, job: job, judge: judge.id,
-		life: make(chan struct{}, 1), held: map[dataset.Hash]int64{}, changed: make(chan struct{}), done: make(chan struct{}),
+		life: make(chan struct{}, 1), held: map[dataset.Hash]*held{}, changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if _, err := c.beat("join the job", 0, nil); err != nil {
 		return nil, err
@@ -159,20 +167,24 @@ func (c *Claims) stay(t *tx) (id int64, err error) {
 	return res.LastInsertId()
 }
 
-// lose forgets what is held, so that it comes again where it is open then; c.mu
-// must be held.
+// lose notes that no claim is left; c.mu must be held.
 func (c *Claims) lose() {
-	for _, id := range c.held {
-		c.given.remove(id)
+	for _, h := range c.held {
+		h.lost = true
 	}
-	clear(c.held)
 	c.over = nil
 	c.losses++
-	c.change()
 }
 
-// change wakes the one who waits; c.mu must be held.
-func (c *Claims) change() {
+// end notes that whoever was given a pair is done with it; c.mu must be held.
+func (c *Claims) end(pair dataset.Hash, h *held) {
+	delete(c.held, pair)
+	if h.lost {
+		c.given.remove(h.id)
+		c.freed++
+	} else {
+		c.over = append(c.over, h.id)
+	}
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
@@ -194,16 +206,14 @@ func (c *Claims) Close() error {
 func (c *Claims) Leave(pair dataset.Hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if id, ok := c.held[pair]; ok {
-		delete(c.held, pair)
-		c.over = append(c.over, id)
-		c.change()
+	if h := c.held[pair]; h != nil {
+		c.end(pair, h)
 	}
 }
 
 // Hold tells whether a pair that was given is still this process's: the others
 // take over what one has that gives no sign of life. A question must be put only
-// while it is. A pair that is lost need not be left.
+// while it is. A pair that is not need not be left, and may come again.
 func (c *Claims) Hold(pair dataset.Hash) (bool, error) {
 	if ok, sure := c.holds(pair); sure {
 		return ok, nil
@@ -220,7 +230,12 @@ func (c *Claims) Hold(pair dataset.Hash) (bool, error) {
 func (c *Claims) holds(pair dataset.Hash) (ok, sure bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.held[pair]; !ok {
+	h := c.held[pair]
+	if h == nil {
+		return false, true
+	}
+	if h.lost {
+		c.end(pair, h)
 		return false, true
 	}
 	now := time.Now()
@@ -265,7 +280,7 @@ type walk struct {
 
 	// Of the last round:
 	q         *jobQuery
-	began     int  // losses when it began
+	began     int  // losses and freed pairs when it began
 	gave      bool // a pair
 	elsewhere bool // others had open pairs
 }
@@ -279,7 +294,7 @@ func (w *walk) round() (err error) {
 		return err
 	}
 	w.mu.Lock()
-	w.began = w.losses
+	w.began = w.losses + w.freed
 	w.mu.Unlock()
 	w.gave, w.elsewhere = false, false
 	batch := make([]int64, 0, mostClaims)
@@ -377,7 +392,7 @@ func (c *Claims) take(id int64, w dataset.Work, losses int) bool {
 		return false
 	}
 	c.given.add(id)
-	c.held[w.Pair] = id
+	c.held[w.Pair] = &held{id: id}
 	return true
 }
 
@@ -398,9 +413,9 @@ func (w *walk) wait() (again bool, err error) {
 	}
 	for {
 		w.mu.Lock()
-		held, losses, changed := len(w.held), w.losses, w.changed
+		held, now, changed := len(w.held), w.losses+w.freed, w.changed
 		w.mu.Unlock()
-		if losses != w.began {
+		if now != w.began {
 			return true, nil
 		}
 		if held == 0 {
