@@ -251,9 +251,13 @@ func (c *labelColumn) read(g *reading, o Object, raw json.RawMessage) (p, streng
 	}
 	switch {
 	case g.format.order == orderChosen && g.userScale(c) == nil && c.kind != labelFlag && !(ok && p == 0.5):
-		if !c.noted && (v.kind == kindNumber || v.kind == kindBool) {
+		if !c.noted && v.kind != kindText {
 			c.noted = true
-			g.note(ToldReading, "", c.name+" is not used: numbers, or true and false, beside chosen and rejected say nothing of which is better")
+			what := "names of a reply"
+			if v.kind == kindNumber || v.kind == kindBool {
+				what = "numbers, or true and false,"
+			}
+			g.note(ToldReading, "", c.name+" is not used: "+what+" beside chosen and rejected say nothing of which is better")
 		}
 		return none, none, nil // only a tie is news there
 	case ok:

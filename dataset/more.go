@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -235,7 +236,7 @@ func readUltraFeedback(v *view, c *content) error {
 	if err != nil {
 		return fmt.Errorf("completions: %w", err)
 	}
-	scored := true
+	var scores [][3]float64
 	for i, item := range items {
 		r, err := parseResponse(item)
 		if err != nil {
@@ -243,46 +244,50 @@ func readUltraFeedback(v *view, c *content) error {
 		}
 		var s scanner
 		o, _ := s.record(nil, item)
-		score := feedbackScore(o)
-		scored = scored && finite(score)
-		c.list, c.ranks = append(c.list, r), append(c.ranks, -score)
+		c.list, scores = append(c.list, r), append(scores, feedbackScores(o))
 	}
 	if len(c.list) == 0 {
 		return errors.New("completions: no reply in the list")
 	}
-	if !scored {
-		c.ranks = nil
+	// Only scores of one kind can be compared: the first kind that all replies have.
+	for kind := range len(scores[0]) {
+		if !slices.ContainsFunc(scores, func(s [3]float64) bool { return !finite(s[kind]) }) {
+			for _, s := range scores {
+				c.ranks = append(c.ranks, -s[kind])
+			}
+			break
+		}
 	}
 	c.prompt = prompt
 	c.dropped = append(c.dropped, "annotations and critiques of completions")
 	return nil
 }
 
-// feedbackScore is a completion's fine-grained score, else the mean of its four
-// ratings, else the overall score, which for some hundred completions of the
-// published set is ten times too high.
-func feedbackScore(o Object) float64 {
-	if x := number(o.Get("fine-grained_score")); finite(x) {
-		return x
-	}
+// feedbackScores are a completion's fine-grained score, the mean of its four
+// ratings, and the overall score, which for some hundred completions of the
+// published set is ten times too high; NaN for what it has not.
+func feedbackScores(o Object) [3]float64 {
+	out := [3]float64{number(o.Get("fine-grained_score")), math.NaN(), number(o.Get("overall_score"))}
 	var s scanner
-	if notes, err := s.record(nil, orNull(o.Get("annotations"))); err == nil {
-		sum, n := 0.0, 0
-		for _, f := range notes {
-			var inner scanner
-			note, err := inner.record(nil, f.Value)
-			if err != nil {
-				continue
-			}
-			if x := number(note.Get("Rating")); finite(x) {
-				sum, n = sum+x, n+1
-			}
+	notes, err := s.record(nil, orNull(o.Get("annotations")))
+	if err != nil {
+		return out
+	}
+	sum, n := 0.0, 0
+	for _, f := range notes {
+		var inner scanner
+		note, err := inner.record(nil, f.Value)
+		if err != nil {
+			continue
 		}
-		if n > 0 {
-			return sum / float64(n)
+		if x := number(note.Get("Rating")); finite(x) {
+			sum, n = sum+x, n+1
 		}
 	}
-	return number(o.Get("overall_score"))
+	if n > 0 {
+		out[1] = sum / float64(n)
+	}
+	return out
 }
 
 // fitsPrometheus takes two replies with a verdict "… [RESULT] A", and the

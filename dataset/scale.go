@@ -84,10 +84,10 @@ func namedLabel(text string) labelValue {
 	switch name {
 	case "", "nan", "null", "n/a", "na":
 		return labelValue{}
-	case "true":
-		return labelValue{kindBool, 1, name}
-	case "false":
-		return labelValue{kindBool, 0, name}
+	case "true", "yes":
+		return labelValue{kindBool, 1, "true"}
+	case "false", "no":
+		return labelValue{kindBool, 0, "false"}
 	}
 	if c := name[0]; c == '-' || c == '+' || c == '.' || c >= '0' && c <= '9' {
 		if v := numberLabel(name); v.kind == kindNumber && !strings.Contains(name, "x") && !strings.Contains(name, "_") {

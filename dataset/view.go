@@ -306,6 +306,9 @@ func (v *view) reply(key string) (Conversation, Response, error) {
 	if err != nil {
 		return nil, Response{}, fmt.Errorf("%s: %w", key, err)
 	}
+	if v.g != nil && r.Extra == "" && before == nil && (strings.HasPrefix(r.Text, "[") || strings.HasPrefix(r.Text, "{")) && messagesIn(r.Text) != nil {
+		v.g.note(ToldWarning, key, key+": a text that is the JSON of messages is read as it stands, since not all replies of the first records are such texts")
+	}
 	v.note(raw)
 	return before, r, nil
 }
