@@ -123,6 +123,11 @@ var (
 	// more makes a number of a digit (4.5, 1-2, 10 %), or repeats the question (A
 	// or B).
 	more = regexp.MustCompile(`(?i)^(?:[.,–-]\pN|\s*%|[^\pL\pN]+or\b)`)
+	// article is what follows an A that is no option but begins a sentence ("A reply
+	// that …"), and denied an option that is turned down.
+	article = regexp.MustCompile(`^ +\p{Ll}+`)
+	verb    = regexp.MustCompile(`^ +(?:is|was|because|since|as|for|seems|looks|has|gives|provides|answers|explains|offers|stays|does|would|wins)\b`)
+	denied  = regexp.MustCompile(`(?i)^[^\pL\pN]+(?:is |was |would be )?(?:not|never|worse|wrong|incorrect|bad)\b`)
 	// also names a second option.
 	also = regexp.MustCompile(`(?i)^[\s)*"']*(?:and\b|[&+/])[^\pL\pN]*([\pL\pN]+)`)
 )
@@ -137,6 +142,9 @@ func namedIn(answer string, options []string) int {
 	answer = lead.ReplaceAllString(strings.TrimLeftFunc(answer, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), "")
 	m := word.FindStringSubmatch(answer)
 	if m == nil || more.MatchString(m[2]) {
+		return -1
+	}
+	if len(m[1]) == 1 && !isNumber(m[1]) && denied.MatchString(m[2]) || m[1] == "A" && article.MatchString(m[2]) && !verb.MatchString(m[2]) {
 		return -1
 	}
 	i := among(m[1])

@@ -260,6 +260,7 @@ type openAIAnswer struct {
 	text, thoughts strings.Builder
 	finish         string
 	some, ended    bool // something has come; and its end
+	pieces         bool // of a text have come
 }
 
 func (a *openAIAnswer) objects(data []byte) error {
@@ -371,7 +372,11 @@ func (a *openAIAnswer) take(data []byte) error {
 	for i := range c.Logs {
 		a.r.Tokens = append(a.r.Tokens, c.Logs[i].token())
 	}
-	for _, m := range []*openAIMessage{&c.Delta, &c.Message} {
+	for i, m := range []*openAIMessage{&c.Delta, &c.Message} {
+		if i == 1 && a.pieces {
+			break // some servers repeat beside the pieces what has come so far
+		}
+		a.pieces = a.pieces || i == 0 && m.Content.text != ""
 		a.thoughts.WriteString(m.thoughts())
 		if piece := m.Content.text + m.Refusal; piece != "" {
 			a.text.WriteString(piece)

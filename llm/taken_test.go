@@ -293,6 +293,7 @@ func TestVotesNameAnOption(t *testing.T) {
 	for text, options := range map[string][]string{
 		"Both are": {"A", "B"}, "A or B": {"A", "B"}, "Answer A or": {"A", "B"}, "A and B": {"A", "B"}, "A/B": {"A", "B"}, "Neither": {"A", "B"},
 		"AB": {"A", "B"}, "Because A": {"A", "B"}, "Ä": {"A", "B"}, "4.5": {"4", "5"}, "10": {"1", "0"}, "1-2": {"1", "2"}, "5 %": {"5", "4"}, "…": {"A", "B"},
+		"A reply that is": {"A", "B"}, "A good answer": {"A", "B"}, "A is worse": {"A", "B"}, "B: wrong.": {"A", "B"}, "A is not": {"A", "B"},
 	} {
 		s.set(said{[]string{text}, "", "length"}.stream(true))
 		ch, err := llm.Choose(t.Context(), c, ask(comparison), 2, options...)

@@ -161,12 +161,29 @@ func leading(text string, whole bool) (thought, after string, ok, ends bool) {
 		if at < 0 || talked && !whole {
 			return text[from:], "", true, false
 		}
+		at, n = outermost(text, from, at, n)
 		if strings.HasPrefix(lower[at:], "<|start|>") || strings.HasPrefix(lower[at:], "<|channel|>") {
 			n = 0 // which opens what comes next
 		}
 		return text[from:at], text[at+n:], true, true
 	}
 	return "", "", false, false
+}
+
+// outermost is the end of the thought that another one within it does not end: each
+// beginning inside takes an end of its own, as far as there are any.
+func outermost(text string, from, at, n int) (int, int) {
+	within := text[from:at]
+	for range anyOpen.FindAllStringIndex(within, -1) {
+		next := at + n
+		for _, e := range anyEnd.FindAllStringIndex(text[next:], -1) {
+			if !mention(text, next+e[0], next+e[1]) {
+				at, n = next+e[0], e[1]-e[0]
+				break
+			}
+		}
+	}
+	return at, n
 }
 
 // endOf finds the first of the marks that is not only talked about, else the

@@ -199,3 +199,16 @@ func TestListenersHearOnlyWhatIsSaid(t *testing.T) {
 		t.Errorf("heard %q, %v", pieces, err)
 	}
 }
+
+func TestAThoughtWithinAThought(t *testing.T) {
+	for text, want := range map[string]string{
+		"<think>a <think>S</think> S2</think>Final":                           "Final",
+		"<think>a <think>S</think>Final":                                      "Final", // its own end never came
+		"<think>a</think>Write </think> at the end.":                          "Write </think> at the end.",
+		"<thinking>x <think>y</think> <think>z</think> w</thinking>\n\nFinal": "Final",
+	} {
+		if _, answer, closed := llm.Thoughts(text); answer != want || !closed {
+			t.Errorf("%q: %q, %v", text, answer, closed)
+		}
+	}
+}

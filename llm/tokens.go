@@ -7,8 +7,9 @@ import (
 	"unicode"
 )
 
-// NoLogprob stands where a server listed a token without a number that can be
-// the log-probability of one: null, a text, NaN, or one above 0.
+// NoLogprob stands where a server listed a token without a number: null, a text,
+// NaN. Another number above 0 is none of a log-probability: what has it lists no
+// distribution, but probabilities themselves, say.
 const NoLogprob = 1.0
 
 const (
@@ -42,6 +43,9 @@ func (t *Token) list() listing {
 	seen := map[Alternative]bool{}
 	for i, a := range append(slices.Clone(t.Top), t.Alternative) {
 		own := i == len(t.Top)
+		if a.Logprob > 0 && a.Logprob != NoLogprob {
+			l.sum, l.some = l.sum+math.Exp(a.Logprob), true
+		}
 		if seen[a] || !a.known() || own && (known[a.Text] || a == Alternative{}) {
 			continue
 		}

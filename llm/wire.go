@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -23,7 +24,9 @@ type logprob float64
 func (l *logprob) UnmarshalJSON(b []byte) error {
 	*l = NoLogprob
 	if v, err := strconv.ParseFloat(string(b), 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		*l = logprob(v)
+		if *l = logprob(v); v == NoLogprob {
+			*l = logprob(math.Nextafter(v, 2))
+		}
 	}
 	return nil
 }
@@ -42,6 +45,8 @@ func alternative(text string, l *logprob) (Alternative, bool) {
 		a.Logprob = v
 	case v <= rounding/10:
 		a.Logprob = 0
+	case v > 0 && v != NoLogprob:
+		a.Logprob = v // no list that has one is of a distribution
 	}
 	return a, true
 }
