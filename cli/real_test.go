@@ -9,6 +9,10 @@ import (
 	"testing"
 )
 
+// orAbstains is the exit of a run that is well, or of which most answers abstain: so
+// small a model puts little of its probability on what is asked for.
+const orAbstains = -1
+
 // TestRealOllama runs the main job against a real server and a real model. It
 // needs CAI_TEST_OLLAMA, the server's address; make test provides it.
 func TestRealOllama(t *testing.T) {
@@ -23,11 +27,15 @@ func TestRealOllama(t *testing.T) {
 	t.Chdir(t.TempDir())
 	run := func(want int, args ...string) string {
 		t.Helper()
+		abstains := want == orAbstains
+		if abstains {
+			want = ExitOK
+		}
 		args = append([]string{"--host", host, "--model", "smollm2:135m", "--option", "num_thread=1", "--json"}, args...)
 		var out, errs bytes.Buffer
 		code := Run(t.Context(), args, Env{In: strings.NewReader(""), Out: &out, Err: &errs, Principles: principles})
 		t.Logf("cai %s\n%s%s", strings.Join(args, " "), out.String(), errs.String())
-		if code != want {
+		if code != want && !(abstains && code == ExitSomeFailed && strings.Contains(errs.String(), "answers abstain")) {
 			t.Fatalf("exit %d, want %d", code, want)
 		}
 		return out.String()
@@ -45,12 +53,13 @@ func TestRealOllama(t *testing.T) {
 `)
 
 	var crit struct {
-		Probability float64
+		Probability float64 // 0 where it is null
+		Undecided   bool
 		Coverage    float64
 		Critique    string
 	}
-	decode(t, run(ExitOK, "critique", "--principle", "overall", "--max-tokens", "40", "replies.jsonl"), &crit)
-	if crit.Critique == "" || crit.Probability <= 0 || crit.Probability >= 1 || crit.Coverage <= 0 {
+	decode(t, run(orAbstains, "critique", "--principle", "overall", "--max-tokens", "40", "replies.jsonl"), &crit)
+	if crit.Critique == "" || crit.Undecided != (crit.Probability == 0) || crit.Probability >= 1 || crit.Coverage <= 0 {
 		t.Errorf("critique %+v", crit)
 	}
 
@@ -61,7 +70,7 @@ func TestRealOllama(t *testing.T) {
 			Accepted bool
 		}
 	}
-	decode(t, run(ExitOK, "revise", "--threshold", "0", "--rounds", "1", "--principle", "overall", "--max-tokens", "60", "replies.jsonl"), &rev)
+	decode(t, run(orAbstains, "revise", "--threshold", "0", "--rounds", "1", "--principle", "overall", "--max-tokens", "60", "replies.jsonl"), &rev)
 	if len(rev.Steps) != 1 || rev.Steps[0].Accepted != (rev.Final != rev.Initial) {
 		t.Errorf("revision %+v", rev)
 	}
@@ -71,7 +80,7 @@ func TestRealOllama(t *testing.T) {
 		PromptTokens                            int `json:"prompt_tokens"`
 	}
 	label := []string{"label", "--principle", "overall", "--principle", "tag:honesty", "pairs.jsonl"}
-	decode(t, run(ExitOK, label...), &lab)
+	decode(t, run(orAbstains, label...), &lab)
 	if lab.Pairs != 3 || lab.Judgments == 0 || lab.Judgments != lab.Calls || lab.Failed != 0 || lab.PromptTokens == 0 {
 		t.Errorf("label %+v", lab)
 	}
