@@ -178,10 +178,9 @@ func (in *input) peekText() (head []byte, more bool) {
 // rawRecord is one record as its container holds it. Its object's values may be
 // slices of a buffer that the next record overwrites.
 type rawRecord struct {
-	line  int
-	obj   Object
-	cells bool   // a row of CSV, of which every value is a text
-	bad   string // what is wrong with the record, if anything
+	line int
+	obj  Object
+	bad  string // what is wrong with the record, if anything
 }
 
 // each calls fn with every record until fn returns false. An error is one that

@@ -42,7 +42,7 @@ func (in *input) eachCSV(fn func(rawRecord) bool) error {
 		} else if err != nil {
 			return err
 		}
-		rec := rawRecord{line: c.start, cells: true, bad: bad}
+		rec := rawRecord{line: c.start, bad: bad}
 		if rec.bad == "" {
 			if rec.bad, err = h.misfit(c); err != nil {
 				return err
